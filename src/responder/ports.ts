@@ -1,0 +1,132 @@
+/**
+ * What the responder needs of the world, each port with the consistency it relies on. Adapters stand in src/storage.
+ * Every method may reject with StorageError; none may answer "absent" when it does not know (law 4).
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { CertificateRow, IssuerRecord, OverlaySnapshot, ResponderRecord, Sequence } from './records.ts'
+
+/** Wall clock. In Workers it stands still between I/O: never measure CPU time with it. */
+export interface Clock {
+  /** Unix milliseconds. */
+  nowMs(): number
+}
+
+/** The record (D1 primary): serializable, read-after-write. One subrequest a call. */
+export interface StatusStore {
+  /**
+   * Head sequence and row of each serial (same order; undefined = not recorded), read in one transaction.
+   * @param serials pairs of serialHash (uint32) and serial octets, 1..100
+   */
+  readStatuses(
+    issuer: number,
+    serials: readonly { hash: number; serial: Uint8Array }[],
+  ): Promise<{ asOf: Sequence; rows: readonly (CertificateRow | undefined)[] }>
+  /** The issuer with its responders, retired ones included; undefined when there is none of that id. */
+  readIssuer(id: number): Promise<IssuerRecord | undefined>
+}
+
+/** Wrapped private keys (custody `wrapped`), from D1. */
+export interface KeyStore {
+  /** AES-GCM blob as key-custody.ts made it. */
+  readWrappedKey(responder: number): Promise<Uint8Array | undefined>
+}
+
+/** Derived values in KV: eventually consistent, may be stale, late or absent. null is never an answer. */
+export interface DerivedStore {
+  readRoot(): Promise<Uint8Array | null>
+  readIssuerPage(issuer: number): Promise<Uint8Array | null>
+  readBundle(issuer: number, k: number, slot: number): Promise<Uint8Array | null>
+  writeRoot(bytes: Uint8Array): Promise<void>
+  writeIssuerPage(issuer: number, bytes: Uint8Array): Promise<void>
+  /** @param expiration Unix seconds after which KV may drop it (the last nextUpdate + 1 h; at least 60 s ahead) */
+  writeBundle(issuer: number, k: number, slot: number, bytes: Uint8Array, expiration: UnixSeconds): Promise<void>
+}
+
+/** Cache of one data centre (Cache API): may lose anything, may hold old copies until their time is up. */
+export interface EdgeCache {
+  /** @param key path below our own host name, e.g. "b/3/0/0" */
+  match(key: string): Promise<Uint8Array | undefined>
+  put(key: string, bytes: Uint8Array, maxAgeSeconds: number): Promise<void>
+}
+
+/** The overlay's source and the publisher's lease (D1 primary). */
+export interface OverlayStore {
+  /** One transaction. */
+  readOverlay(): Promise<OverlaySnapshot>
+  /**
+   * Takes the publisher's lease when it is free, expired or already ours, and the last put is `minGapMs` old.
+   * @returns the version to publish (greater than any before), or undefined when another holds it or it is too early
+   */
+  leasePublisher(holder: string, nowMs: number, leaseMs: number, minGapMs: number): Promise<number | undefined>
+  /**
+   * After the put: records version and time if the lease is still ours, advances `published` of each issuer, frees the lease.
+   * @returns false when the lease was lost: publish again
+   */
+  recordPublished(
+    holder: string,
+    version: number,
+    publishedAtMs: number,
+    heads: readonly { issuer: number; head: Sequence }[],
+  ): Promise<boolean>
+  /** Sequence up to which the issuer's changes are in a published root. */
+  readPublished(issuer: number): Promise<Sequence>
+  /** KV's root was ahead of D1: signing stops for these issuers until `thaw`. */
+  freeze(issuers: readonly number[], nowMs: number): Promise<void>
+  /** Drops overlay items whose keep_until has passed. @returns how many */
+  pruneOverlay(now: UnixSeconds): Promise<number>
+}
+
+/** A slot that is due, leased to us. */
+export interface LeasedSlot {
+  readonly issuer: number
+  readonly k: number
+  readonly slot: number
+  readonly lease: string
+}
+
+/** Re-signing (D1 primary). */
+export interface SlotStore {
+  /**
+   * Due slots, urgent first (changed since built), then by the nearest refresh time. Frozen or disabled issuers are left out.
+   * @param all also slots with any new certificate, however few and young
+   */
+  dueSlots(
+    now: UnixSeconds,
+    limit: number,
+    options: { all: boolean; issuer?: number },
+  ): Promise<readonly { issuer: number; k: number; slot: number }[]>
+  countDue(now: UnixSeconds, options: { all: boolean; issuer?: number }): Promise<number>
+  /** @returns undefined when another holder's lease has not expired */
+  lease(slot: { issuer: number; k: number; slot: number }, now: UnixSeconds, seconds: number): Promise<LeasedSlot | undefined>
+  /** Head sequence and all rows of the slot, ordered by hash and serial, in one transaction. */
+  readSlot(slot: { issuer: number; k: number; slot: number }): Promise<{ asOf: Sequence; rows: readonly CertificateRow[] }>
+  /** Conditional on the lease being ours and built_seq <= asOf. @returns false: rebuild */
+  record(
+    lease: LeasedSlot,
+    built: {
+      asOf: Sequence
+      entries: number
+      bytes: number
+      thisUpdate: UnixSeconds
+      nextUpdate: UnixSeconds
+      refreshAt: UnixSeconds
+      builtAt: UnixSeconds
+      signatures: number
+    },
+  ): Promise<boolean>
+  /** Gives the lease back after a failure and notes it. */
+  release(lease: LeasedSlot, error: string): Promise<void>
+  /** Starts doubling where a slot has passed `maxEntries`; creates the new slots, all due. @returns issuers that grow */
+  startGrowth(now: UnixSeconds, maxEntries: number): Promise<readonly number[]>
+  /** Switches k of the issuers whose new slots are all built past the start of the growth, in one conditional update each. */
+  finishGrowth(): Promise<readonly number[]>
+  /** Deletes certificates whose notAfter + retention has passed (bounded). @returns how many */
+  pruneCertificates(now: UnixSeconds, limit: number): Promise<number>
+}
+
+/** One line a request; never a client address, never a serial number. */
+export interface EventLog {
+  event(level: 'info' | 'warn' | 'error', fields: Readonly<Record<string, string | number | boolean | undefined>>): void
+}
+
+export type { ResponderRecord }

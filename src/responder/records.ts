@@ -1,0 +1,121 @@
+/**
+ * The records that the responder works on, as D1 keeps them. Times are Unix seconds; `rev`, `seq`, `asOf`, `floor` and
+ * `head` are positions in an issuer's sequence (max(seq + 1, unix milliseconds * 1000), below 2^53).
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
+
+/** A position in the sequence of one issuer. */
+export type Sequence = number
+
+/** Stored status of a certificate. `released` is good again after certificateHold (removeFromCRL). */
+export type CertificateStatus = 'good' | 'revoked' | 'hold' | 'released'
+
+/** A certificate's row. `serial` is the minimal content octets of the INTEGER (two's complement). */
+export interface CertificateRow {
+  readonly serial: Uint8Array
+  readonly status: CertificateStatus
+  /** Time of revocation or hold; 0 when there was none. */
+  readonly revocationTime: UnixSeconds
+  /** CRLReason number; undefined = unspecified (RFC 5280 5.3.1: the field is left out). */
+  readonly reason: number | undefined
+  /** 0 when not known. */
+  readonly notBefore: UnixSeconds
+  /** 0 when not known. */
+  readonly notAfter: UnixSeconds
+  /** Time of the last status transition; 0 for a row as first recorded. */
+  readonly changedAt: UnixSeconds
+  readonly rev: Sequence
+}
+
+/** How to answer for a serial number that is not recorded (R1.35). `good` is for issuers known by CRL alone. */
+export type UnknownPolicy = 'unauthorized' | 'unknown' | 'good'
+
+export interface IssuerPolicy {
+  readonly unknown: UnknownPolicy
+  readonly nonce: 'echo' | 'ignore'
+  readonly profile: 'private' | 'public-trust'
+  /** Length of a window: nextUpdate = thisUpdate + validitySeconds - 1. */
+  readonly validitySeconds: number
+  /** Cap of max-age: to nextUpdate, to the moment of re-signing, or this many seconds. */
+  readonly maxAge: 'next-update' | 'refresh' | number
+  /** CertID hashes with a pre-signed variant. */
+  readonly hashes: readonly HashAlgorithm[]
+  /** How long a row is kept (and answered) after the certificate's notAfter. */
+  readonly retainSeconds: number
+}
+
+/** Public part of a responder: who signs. The private key is read apart, through KeyStore. */
+export interface ResponderRecord {
+  readonly id: number
+  readonly name: string
+  /** DER of the delegated certificate; undefined when the CA key signs itself (R1.59). */
+  readonly certificate: Uint8Array | undefined
+  /** SHA-1 of the public key's BIT STRING value, 20 octets: ResponderID byKey. */
+  readonly keyHash: Uint8Array
+  readonly algorithm: SignatureAlgorithm
+  readonly custody: 'wrapped' | 'secret'
+  /** Name of the Worker secret that holds the key (custody `secret`). */
+  readonly secretName: string | undefined
+  /** DER of SubjectPublicKeyInfo, to verify what was signed. */
+  readonly spki: Uint8Array
+  readonly notBefore: UnixSeconds
+  readonly notAfter: UnixSeconds
+  readonly retired: boolean
+}
+
+/** Names of the signature algorithms a responder may use; see signing/webcrypto-signer.ts for their identifiers. */
+export type SignatureAlgorithm =
+  | 'sha256WithRSAEncryption'
+  | 'rsassaPss-sha256'
+  | 'ecdsa-with-SHA256'
+  | 'ecdsa-with-SHA384'
+  | 'ecdsa-with-SHA512'
+  | 'Ed25519'
+
+export interface IssuerHashes {
+  readonly issuerNameHash: Uint8Array
+  readonly issuerKeyHash: Uint8Array
+}
+
+/** One certification authority that we answer for. */
+export interface IssuerRecord {
+  readonly id: number
+  /** Short name, [a-z0-9-]{1,64}, unique. */
+  readonly name: string
+  /** Subject key identifier, lower-case hex (of the certificate, else SHA-1 of the key bits). */
+  readonly ski: string
+  readonly certificate: Uint8Array
+  readonly hashes: Readonly<Record<HashAlgorithm, IssuerHashes>>
+  readonly notBefore: UnixSeconds
+  readonly notAfter: UnixSeconds
+  readonly policy: IssuerPolicy
+  readonly enabled: boolean
+  /** Sequence of the last change of this record or its responders. */
+  readonly configRev: Sequence
+  readonly responders: readonly ResponderRecord[]
+}
+
+/** One entry of the overlay: this serial changed at `seq`; older artefacts about it are unusable. */
+export interface OverlayItem {
+  readonly issuer: number
+  readonly serial: Uint8Array
+  readonly seq: Sequence
+}
+
+/** What D1 says of one issuer for the overlay root. */
+export interface OverlayIssuer {
+  readonly id: number
+  readonly head: Sequence
+  readonly floor: Sequence
+  readonly k: number
+  readonly configRev: Sequence
+  readonly enabled: boolean
+  readonly hashes: Readonly<Record<HashAlgorithm, IssuerHashes>>
+}
+
+/** Everything the overlay root is made of, read in one transaction. */
+export interface OverlaySnapshot {
+  readonly issuers: readonly OverlayIssuer[]
+  readonly items: readonly OverlayItem[]
+}
