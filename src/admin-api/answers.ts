@@ -1,0 +1,242 @@
+/** What the admin API answers. Times are RFC 3339 in UTC; serials, hashes and SKIs lower-case hex; certificates PEM. */
+import * as z from 'zod'
+import {
+  HashName,
+  NonceName,
+  ProfileName,
+  REASON_NAMES,
+  SignatureAlgorithmName,
+  UnknownName,
+} from './fields.ts'
+
+const Time = z.string().meta({ format: 'date-time' })
+
+export const ERROR_CODES = [
+  'badRequest',
+  'invalidJSON',
+  'invalidField',
+  'unknownField',
+  'unauthorized',
+  'insecureTransport',
+  'notFound',
+  'methodNotAllowed',
+  'conflict',
+  'bodyTooLarge',
+  'unsupportedMediaType',
+  'certificateUnreadable',
+  'certificateRefused',
+  'keyUnreadable',
+  'keyMismatch',
+  'policyRefused',
+  'changeRefused',
+  'lastResponder',
+  'secretMissing',
+  'storageUnavailable',
+  'signerUnavailable',
+  'internalError',
+] as const
+export type ErrorCode = (typeof ERROR_CODES)[number]
+
+/** Something found in a certificate or a policy. An `error` refuses, a `warning` is accepted and said. */
+export const Finding = z.object({
+  level: z.enum(['error', 'warning']),
+  code: z.string(),
+  message: z.string(),
+})
+
+/** Body of every answer that is not 2xx. */
+export const ErrorBody = z.object({
+  error: z.object({
+    code: z.enum(ERROR_CODES),
+    /** What is wrong. */
+    message: z.string(),
+    /** Where: path of the field, e.g. `certificates[3].serial`. */
+    field: z.string().optional(),
+    /** What to do about it. */
+    hint: z.string().optional(),
+    /** All findings of a refused certificate, policy or body, warnings included. */
+    findings: z.array(Finding).optional(),
+  }),
+})
+
+/** Whether a committed change has left for the edge. */
+export const Publication = z.object({
+  /** When the overlay root with this change was put; null: committed, not yet published (the next minute tries again). */
+  publishedAt: Time.nullable(),
+  /** Version of that root. */
+  rootVersion: z.number().nullable(),
+  /** So long after publishing, no place answers with an older revision. */
+  boundSeconds: z.number(),
+  /** Why publishing did not succeed, when `publishedAt` is null. */
+  problem: z.string().optional(),
+})
+
+export const Policy = z.object({
+  profile: ProfileName,
+  unknown: UnknownName,
+  nonce: NonceName,
+  validitySeconds: z.number(),
+  maxAge: z.union([z.enum(['next-update', 'refresh']), z.number()]),
+  hashes: z.array(HashName),
+  retainSeconds: z.number(),
+})
+
+export const Responder = z.object({
+  id: z.number(),
+  name: z.string(),
+  kind: z.enum(['delegated', 'ca']),
+  /** `active` signs new windows; `standby` is valid, an older one than the active; the others do not sign. */
+  state: z.enum(['active', 'standby', 'notYetValid', 'expired', 'retired']),
+  algorithm: SignatureAlgorithmName,
+  custody: z.enum(['wrapped', 'secret']),
+  secretName: z.string().optional(),
+  /** SHA-1 of the public key: the byKey of its responses. */
+  keyHash: z.string(),
+  notBefore: Time,
+  notAfter: Time,
+  /** PEM; absent when the CA signs itself. */
+  certificate: z.string().optional(),
+})
+
+export const Issuer = z.object({
+  id: z.number(),
+  name: z.string(),
+  ski: z.string(),
+  subject: z.string().optional(),
+  enabled: z.boolean(),
+  notBefore: Time,
+  notAfter: Time,
+  policy: Policy,
+  configRev: z.number(),
+  /** Path of the DER certificate at this Worker. */
+  certificatePath: z.string(),
+  certificate: z.string(),
+  responders: z.array(Responder),
+})
+
+export const IssuerList = z.object({ issuers: z.array(Issuer) })
+export const ResponderList = z.object({ issuer: z.string(), responders: z.array(Responder) })
+
+/** After a change of an issuer, its policy or its responders. */
+export const IssuerChange = Publication.extend({ issuer: Issuer, warnings: z.array(Finding) })
+export const ResponderChange = IssuerChange.extend({ responder: Responder })
+export const FloorRaised = IssuerChange.extend({ floor: z.number() })
+
+export const Certificate = z.object({
+  issuer: z.string(),
+  serial: z.string(),
+  /** `released`: good again after a hold. */
+  status: z.enum(['good', 'revoked', 'hold', 'released']),
+  revocationTime: Time.optional(),
+  reason: z.enum(REASON_NAMES).optional(),
+  notBefore: Time.optional(),
+  notAfter: Time.optional(),
+  /** Of the last status transition. */
+  changedAt: Time.optional(),
+  revision: z.number(),
+})
+
+export const CertificateOutcome = z.object({
+  serial: z.string(),
+  outcome: z.enum(['added', 'changed', 'unchanged', 'refused']),
+  /** Why it was refused. */
+  message: z.string().optional(),
+  line: z.number().optional(),
+})
+
+export const CertificatesResult = Publication.extend({
+  /** In the order of the request. */
+  results: z.array(CertificateOutcome),
+  added: z.number(),
+  changed: z.number(),
+  unchanged: z.number(),
+  refused: z.number(),
+})
+
+/** After a revocation, hold or release. */
+export const StatusChange = Publication.extend({
+  issuer: z.string(),
+  serial: z.string(),
+  outcome: z.enum(['changed', 'unchanged']),
+  /** Sequence of the change (of the last one, when nothing changed). */
+  revision: z.number(),
+  certificate: Certificate,
+  warnings: z.array(Finding),
+})
+
+export const PresignResult = z.object({
+  /** Bundles built. */
+  built: z.number(),
+  signatures: z.number(),
+  failed: z.number(),
+  /** Slots still due: call again until 0. */
+  remaining: z.number(),
+  /** Why slots failed, one line each. */
+  problems: z.array(z.string()).optional(),
+})
+
+export const AuditRow = z.object({
+  id: z.number(),
+  at: Time,
+  issuer: z.number().nullable(),
+  action: z.string(),
+  serial: z.string().nullable(),
+  revision: z.number().nullable(),
+  detail: z.string().nullable(),
+})
+export const AuditList = z.object({ rows: z.array(AuditRow), next: z.number().nullable() })
+
+/** A reason not to be ready, and the step that ends it. */
+export const Problem = z.object({
+  code: z.string(),
+  message: z.string(),
+  step: z.string(),
+  issuer: z.string().optional(),
+})
+export const Readiness = z.object({ ready: z.boolean(), problems: z.array(Problem) })
+
+export const Status = Readiness.extend({
+  now: Time,
+  boundSeconds: z.number(),
+  issuers: z.array(
+    z.object({
+      id: z.number(),
+      name: z.string(),
+      enabled: z.boolean(),
+      frozen: z.boolean(),
+      usableResponders: z.number(),
+      /** Sequence of the last change, and up to where the published root knows it. */
+      head: z.number(),
+      published: z.number(),
+    }),
+  ),
+  slotsDue: z.number(),
+  oldestThisUpdate: Time.nullable(),
+  nearestNextUpdate: Time.nullable(),
+  lastPublishedAt: Time.nullable(),
+  rootVersion: z.number(),
+  lastCronAt: Time.nullable(),
+  counters: z.record(z.string(), z.number()),
+})
+
+export type Finding = z.infer<typeof Finding>
+export type ErrorBody = z.infer<typeof ErrorBody>
+export type Publication = z.infer<typeof Publication>
+export type Policy = z.infer<typeof Policy>
+export type Responder = z.infer<typeof Responder>
+export type Issuer = z.infer<typeof Issuer>
+export type IssuerList = z.infer<typeof IssuerList>
+export type ResponderList = z.infer<typeof ResponderList>
+export type IssuerChange = z.infer<typeof IssuerChange>
+export type ResponderChange = z.infer<typeof ResponderChange>
+export type FloorRaised = z.infer<typeof FloorRaised>
+export type Certificate = z.infer<typeof Certificate>
+export type CertificateOutcome = z.infer<typeof CertificateOutcome>
+export type CertificatesResult = z.infer<typeof CertificatesResult>
+export type StatusChange = z.infer<typeof StatusChange>
+export type PresignResult = z.infer<typeof PresignResult>
+export type AuditRow = z.infer<typeof AuditRow>
+export type AuditList = z.infer<typeof AuditList>
+export type Problem = z.infer<typeof Problem>
+export type Readiness = z.infer<typeof Readiness>
+export type Status = z.infer<typeof Status>

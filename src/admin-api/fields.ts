@@ -1,0 +1,105 @@
+/** The field types of the admin API, shared by the Worker and the CLI. Depends on zod alone. */
+import * as z from 'zod'
+
+/** Names of CRLReason (RFC 5280 5.3.1), as this API writes them. */
+export const REASON_NAMES = [
+  'unspecified',
+  'keyCompromise',
+  'cACompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'certificateHold',
+  'removeFromCRL',
+  'privilegeWithdrawn',
+  'aACompromise',
+] as const
+export type ReasonName = (typeof REASON_NAMES)[number]
+
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i
+/** 9999-12-31T23:59:59Z, the last second that GeneralizedTime can name. */
+const LAST_SECOND = 253_402_300_799
+
+/**
+ * @param text RFC 3339 date-time; a fraction of a second is cut off
+ * @returns Unix seconds, or undefined when it is not one or lies outside 1970..9999
+ */
+export function parseTime(text: string): number | undefined {
+  if (!RFC3339.test(text)) return undefined
+  const seconds = Math.floor(Date.parse(text.toUpperCase()) / 1000)
+  return seconds >= 0 && seconds <= LAST_SECOND ? seconds : undefined
+}
+
+/** @param seconds Unix seconds. @returns RFC 3339 in UTC, whole seconds, e.g. `2026-11-21T03:00:00Z` */
+export function formatTime(seconds: number): string {
+  return `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`
+}
+
+/** RFC 3339 text or Unix seconds in; Unix seconds out. */
+export const Time = z
+  .union([z.string(), z.int().min(0).max(LAST_SECOND)], {
+    error: 'expected an RFC 3339 time such as 2026-11-21T03:00:00Z, or Unix seconds',
+  })
+  .transform((value, context) => {
+    if (typeof value === 'number') return value
+    const seconds = parseTime(value)
+    if (seconds !== undefined) return seconds
+    context.addIssue(`"${value.slice(0, 40)}" is not an RFC 3339 time such as 2026-11-21T03:00:00Z`)
+    return z.NEVER
+  })
+  .meta({ description: 'RFC 3339 date-time (2026-11-21T03:00:00Z) or Unix seconds' })
+
+/** CRLReason by name, any case. */
+export const Reason = z
+  .string()
+  .transform((value, context): ReasonName => {
+    const name = REASON_NAMES.find((known) => known.toLowerCase() === value.toLowerCase())
+    if (name !== undefined) return name
+    context.addIssue(`"${value.slice(0, 40)}" is not a CRLReason; one of ${REASON_NAMES.join(', ')}`)
+    return z.NEVER
+  })
+  .meta({ description: `CRLReason by name: ${REASON_NAMES.join(', ')}` })
+
+/** A serial number in hex: with or without 0x and colons, either case. Read as a non-negative number. */
+export const Serial = z
+  .string()
+  .min(1)
+  .max(130)
+  .regex(
+    /^\s*(0x)?[0-9a-f]+(:[0-9a-f]+)*\s*$/i,
+    'expected a serial number in hex, such as 0a:1b:2c or 0x0a1b2c',
+  )
+  .meta({ description: 'Serial number in hex, with or without 0x and colons' })
+
+/** Short name of an issuer. */
+export const IssuerName = z
+  .string()
+  .regex(/^[a-z0-9-]{1,64}$/, 'expected 1 to 64 characters of a-z, 0-9 and -')
+  .meta({ description: 'Short name, [a-z0-9-]{1,64}' })
+
+/** A certificate: PEM text, or base64 of DER. */
+export const CertificateText = z
+  .string()
+  .min(1)
+  .max(65_536)
+  .meta({ description: 'X.509 certificate: PEM text, or base64 of its DER' })
+
+/** A private key: PKCS#8, PEM text or base64 of DER. Goes in, never comes out. */
+export const PrivateKeyText = z
+  .string()
+  .min(1)
+  .max(65_536)
+  .meta({ description: 'PKCS#8 private key, unencrypted: PEM text, or base64 of its DER', writeOnly: true })
+
+export const HashName = z.enum(['SHA-1', 'SHA-256', 'SHA-384', 'SHA-512'])
+export const SignatureAlgorithmName = z.enum([
+  'sha256WithRSAEncryption',
+  'rsassaPss-sha256',
+  'ecdsa-with-SHA256',
+  'ecdsa-with-SHA384',
+  'ecdsa-with-SHA512',
+  'Ed25519',
+])
+export const ProfileName = z.enum(['private', 'public-trust'])
+export const UnknownName = z.enum(['unauthorized', 'unknown', 'good'])
+export const NonceName = z.enum(['echo', 'ignore'])
