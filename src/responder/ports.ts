@@ -55,9 +55,17 @@ export interface OverlayStore {
   readOverlay(): Promise<OverlaySnapshot>
   /**
    * Takes the publisher's lease when it is free, expired or already ours, and the last put is `minGapMs` old.
-   * @returns the version to publish (greater than any before), or undefined when another holds it or it is too early
+   * The version is reserved in the same statement, so D1 knows of every version that can ever reach KV: a root in KV with a
+   * version above `previous` proves that D1 was restored from a backup.
+   * @returns the version to publish (max(previous + 1, nowMs)) and the highest reserved before; undefined when another
+   *   holds the lease or it is too early
    */
-  leasePublisher(holder: string, nowMs: number, leaseMs: number, minGapMs: number): Promise<number | undefined>
+  leasePublisher(
+    holder: string,
+    nowMs: number,
+    leaseMs: number,
+    minGapMs: number,
+  ): Promise<{ version: number; previous: number } | undefined>
   /**
    * After the put: records version and time if the lease is still ours, advances `published` of each issuer, frees the lease.
    * @returns false when the lease was lost: publish again

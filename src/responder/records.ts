@@ -111,6 +111,8 @@ export interface OverlayIssuer {
   readonly k: number
   readonly configRev: Sequence
   readonly enabled: boolean
+  /** The record was restored from a backup and has not been thawed: nothing new is signed. */
+  readonly frozen: boolean
   readonly hashes: Readonly<Record<HashAlgorithm, IssuerHashes>>
 }
 

@@ -1,0 +1,97 @@
+/**
+ * The only writer of the overlay root. Always a function of D1, every minute even when nothing changed (the heartbeat),
+ * at once after a change, at most once a second (KV takes one write a second a key).
+ */
+import type { Clock, DerivedStore, OverlayStore } from '../responder/ports.ts'
+import type { OverlaySnapshot, Sequence } from '../responder/records.ts'
+import { encodeRoot, OverlayRoot } from './root.ts'
+
+/** Longer than any put should take; a holder that dies delays the next root by no more. */
+const LEASE_MS = 15_000
+const MIN_GAP_MS = 1_000
+const ATTEMPTS = 3
+
+export interface PublisherPorts {
+  readonly overlay: OverlayStore
+  readonly derived: Pick<DerivedStore, 'readRoot' | 'writeRoot'>
+  readonly clock: Clock
+  /** A random uint32: the seed of the item hashes, and part of the lease holder's name. */
+  readonly random: () => number
+  readonly sleep: (ms: number) => Promise<void>
+}
+
+export interface Published {
+  readonly version: number
+  readonly publishedAtMs: number
+  /** Issuers whose record is behind the last root: restored from a backup. */
+  readonly frozen: readonly number[]
+}
+
+/**
+ * Publishes now.
+ * @returns undefined when another publisher is at work, or was less than a second ago
+ * @throws StorageError when D1 or KV does not answer
+ */
+export async function publish(ports: PublisherPorts): Promise<Published | undefined> {
+  const holder = `${ports.random().toString(16)}${ports.random().toString(16)}`
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const lease = await ports.overlay.leasePublisher(holder, ports.clock.nowMs(), LEASE_MS, MIN_GAP_MS)
+    if (lease === undefined) return undefined
+    const { version } = lease
+    const timeMs = ports.clock.nowMs() // before D1 is read: the root claims to know everything up to here
+    const snapshot = await ports.overlay.readOverlay()
+    const last = await lastRoot(ports)
+    const frozen = frozenIssuers(snapshot, last, lease.previous)
+    if (frozen.length > 0) await ports.overlay.freeze(frozen, timeMs)
+    const carried = frozen.length > 0 ? last?.carried : undefined
+    await ports.derived.writeRoot(encodeRoot(snapshot, version, timeMs, ports.random(), new Set(frozen), carried))
+    const heads = snapshot.issuers.map(({ id, head }) => ({ issuer: id, head }))
+    const publishedAtMs = ports.clock.nowMs()
+    if (await ports.overlay.recordPublished(holder, version, publishedAtMs, heads))
+      return { version, publishedAtMs, frozen }
+    await ports.sleep(MIN_GAP_MS) // the lease was lost: another root may have overtaken ours, so publish again
+  }
+  return undefined
+}
+
+/**
+ * After a change: returns once a root that holds it is published, by us or by whoever has the lease.
+ * @returns undefined when that did not happen within about six seconds; the next heartbeat will do it
+ */
+export async function publishChange(
+  ports: PublisherPorts,
+  issuer: number,
+  revision: Sequence,
+): Promise<{ publishedAtMs: number } | undefined> {
+  for (let attempt = 0; attempt < 12; attempt += 1) {
+    const published = await publish(ports)
+    if (published !== undefined || (await ports.overlay.readPublished(issuer)) >= revision)
+      return { publishedAtMs: published?.publishedAtMs ?? ports.clock.nowMs() }
+    await ports.sleep(500)
+  }
+  return undefined
+}
+
+/** The root in KV, to notice a restored database. It may be stale: then a restore is noticed a minute later. */
+async function lastRoot(ports: PublisherPorts): Promise<OverlayRoot | undefined> {
+  try {
+    const bytes = await ports.derived.readRoot()
+    return bytes === null ? undefined : OverlayRoot.open(bytes)
+  } catch {
+    return undefined // unreadable: about to be replaced
+  }
+}
+
+/**
+ * Issuers that must not sign: frozen already, or their record has lost what a published root knew. A root in KV whose
+ * version D1 never reserved means that the whole database was restored from a backup (attack 4).
+ */
+function frozenIssuers(snapshot: OverlaySnapshot, last: OverlayRoot | undefined, reserved: number): number[] {
+  const restored = last !== undefined && last.version > reserved
+  return snapshot.issuers
+    .filter(({ id, head, frozen }) => {
+      const published = last?.issuer(id)
+      return frozen || (published !== undefined && (restored || published.head > head))
+    })
+    .map(({ id }) => id)
+}
