@@ -22,7 +22,6 @@ export const ERROR_CODES = [
   'methodNotAllowed',
   'conflict',
   'bodyTooLarge',
-  'unsupportedMediaType',
   'certificateUnreadable',
   'certificateRefused',
   'keyUnreadable',
@@ -151,6 +150,8 @@ export const CertificatesResult = Publication.extend({
   changed: z.number(),
   unchanged: z.number(),
   refused: z.number(),
+  /** Status changes of this call are committed that no published root knows yet. New `good` rows need no publishing. */
+  needsPublish: z.boolean(),
 })
 
 /** After a revocation, hold or release. */

@@ -75,7 +75,8 @@ export const Serial = z
 export const IssuerName = z
   .string()
   .regex(/^[a-z0-9-]{1,64}$/, 'expected 1 to 64 characters of a-z, 0-9 and -')
-  .meta({ description: 'Short name, [a-z0-9-]{1,64}' })
+  .refine((name) => !/^(\d+|[0-9a-f]{40,})$/.test(name), 'a name that reads as an id or a key identifier')
+  .meta({ description: 'Short name, [a-z0-9-]{1,64}, not digits alone' })
 
 /** A certificate: PEM text, or base64 of DER. */
 export const CertificateText = z

@@ -78,7 +78,7 @@ export const RetireInput = z.strictObject({
 export const CertificateInput = z.strictObject({
   serial: Serial,
   status: z.enum(['good', 'revoked', 'hold']),
-  /** Of revocation or hold; needed for both. */
+  /** Of revocation or hold; default: now, cut to the minute. */
   revocationTime: Time.optional(),
   reason: Reason.optional(),
   notBefore: Time.optional(),
@@ -90,6 +90,8 @@ export const CertificateInput = z.strictObject({
 /** The envelope; each row is checked by `CertificateInput` on its own, so that one bad row refuses only itself. */
 export const CertificatesInput = z.strictObject({
   certificates: z.array(z.unknown()).min(1).max(MAX_CERTIFICATES_PER_CALL),
+  /** false: commit only; an import of many calls ends with one POST /publish (the next minute's cron does it too). */
+  publish: z.boolean().optional(),
 })
 
 export const RevocationInput = z.strictObject({
