@@ -1,0 +1,172 @@
+/**
+ * What administration needs of the record (D1 primary): issuers, responders, certificates, audit, state of the machine.
+ * Serializable, read-after-write. Every change is one transaction and leaves one audit row or more. The adapter is
+ * src/storage/d1-admin-store.ts; every method may reject with StorageError.
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { CertificateRow, IssuerPolicy, IssuerRecord, ResponderRecord, Sequence } from './records.ts'
+
+/** The name or key is taken by another record. Nothing was changed. */
+export class ConflictError extends Error {
+  override readonly name = 'ConflictError'
+  readonly field: 'name' | 'ski'
+  constructor(field: ConflictError['field'], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.field = field
+  }
+}
+
+/** No issuer or responder of that id. Nothing was changed. */
+export class NotFoundError extends Error {
+  override readonly name = 'NotFoundError'
+}
+
+export type NewIssuer = Omit<IssuerRecord, 'id' | 'configRev' | 'responders'>
+export type NewResponder = Omit<ResponderRecord, 'id' | 'retired'>
+
+export interface IssuerPatch {
+  readonly policy?: IssuerPolicy | undefined
+  readonly enabled?: boolean | undefined
+  readonly name?: string | undefined
+}
+
+/** A certificate as an import or the CA's issuance hook reports it. */
+export interface NewCertificate {
+  /** Minimal content octets of the INTEGER. */
+  readonly serial: Uint8Array
+  readonly status: 'good' | 'revoked' | 'hold'
+  /** Default: what is recorded already, else now truncated to the minute. Up to 5 minutes ahead: clamped to now; beyond: refused. */
+  readonly revocationTime?: UnixSeconds | undefined
+  /** CRLReason number (1-5, 9, 10; 0 = unspecified). Default: what is recorded already. */
+  readonly reason?: number | undefined
+  /** 0 or left out = unknown; an unknown one can be filled in later, a known one never changes. */
+  readonly notBefore?: UnixSeconds | undefined
+  readonly notAfter?: UnixSeconds | undefined
+}
+
+/** `refused` says why, in words for the operator; the row stands as it was. */
+export type RowOutcome = 'added' | 'changed' | 'unchanged' | { readonly refused: string }
+
+export interface StatusChange {
+  readonly to: 'revoked' | 'hold' | 'released'
+  /**
+   * Default: what is recorded already (so that a repeated call is `unchanged`), else now truncated to the minute. Ignored
+   * for `released`. Another time or reason for a revoked certificate revises it (R4.23).
+   */
+  readonly revocationTime?: UnixSeconds | undefined
+  /** CRLReason number (1-5, 9, 10; 0 = unspecified); only for `revoked`. Default: what is recorded already. */
+  readonly reason?: number | undefined
+}
+
+export interface ChangeResult {
+  readonly outcome: 'changed' | 'unchanged' | 'notFound' | { readonly refused: string }
+  /** The row's rev after the call; 0 when there is no row. Published when readPublished(issuer) >= revision. */
+  readonly revision: Sequence
+  /** Until when the overlay names this serial; 0 when it does not. */
+  readonly keepUntil: UnixSeconds
+}
+
+export interface AuditRow {
+  readonly id: number
+  readonly atMs: number
+  /** Such as `certificate.revoked`, `certificates.added`, `issuer.added`, `issuer.floor`, `responder.retired`. */
+  readonly action: string
+  readonly issuer: number | undefined
+  /** Lower-case hex of the serial's content octets. */
+  readonly serial: string | undefined
+  /** The issuer's sequence after the change; 0 when it has none. */
+  readonly seq: Sequence
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
+/** One run of a job (cron or on demand). The last 100 are kept. */
+export interface RunRecord {
+  readonly job: string
+  readonly startedMs: number
+  readonly finishedMs: number
+  readonly ok: boolean
+  readonly built: number
+  readonly signatures: number
+  readonly failed: number
+  readonly remaining: number
+  readonly error?: string | undefined
+}
+
+export interface IssuerState {
+  readonly id: number
+  readonly name: string
+  readonly enabled: boolean
+  readonly frozen: boolean
+  readonly head: Sequence
+  readonly published: Sequence
+  readonly floor: Sequence
+  readonly k: number
+  /** Set while the slots are being doubled. */
+  readonly kNext: number | undefined
+  readonly activeResponders: number
+  /** Nearest notAfter of a responder that is not retired; undefined without one. */
+  readonly responderNotAfter: UnixSeconds | undefined
+  readonly slots: number
+  readonly slotsDue: number
+  readonly slotsFailing: number
+  /** Certificates in the bundles built, and those recorded since. */
+  readonly entries: number
+  readonly added: number
+  /** Of the bundles built; undefined when there is none. */
+  readonly oldestThisUpdate: UnixSeconds | undefined
+  readonly nearestNextUpdate: UnixSeconds | undefined
+}
+
+/** State of the machine for /readyz, /metrics and `status`. */
+export interface Globals {
+  /** false: the migrations are not applied; everything else is then empty. */
+  readonly schema: boolean
+  readonly issuers: readonly IssuerState[]
+  readonly slotsDue: number
+  readonly slotsFailing: number
+  readonly oldestThisUpdate: UnixSeconds | undefined
+  readonly nearestNextUpdate: UnixSeconds | undefined
+  readonly overlayItems: number
+  readonly publisher: { readonly version: number; readonly publishedAtMs: number }
+  /** The last run of each job. */
+  readonly lastRuns: readonly RunRecord[]
+  /** Totals since the database was made: bundles_built, signatures_made, builds_failed. */
+  readonly counters: Readonly<Record<string, number>>
+}
+
+export interface AdminStore {
+  /** @throws ConflictError when name or ski is taken */
+  addIssuer(issuer: NewIssuer, nowMs: number): Promise<IssuerRecord>
+  /** @throws NotFoundError; ConflictError when the new name is taken */
+  updateIssuer(id: number, patch: IssuerPatch, nowMs: number): Promise<IssuerRecord>
+  /** Key compromise: every artefact older than now is unusable, all slots are due. @throws NotFoundError */
+  raiseFloor(id: number, nowMs: number): Promise<Sequence>
+  /** After a freeze, once the lost changes are replayed: raises the floor too, as nobody knows what the lost past signed. @throws NotFoundError */
+  thaw(id: number, nowMs: number): Promise<Sequence>
+  /** By id. Responders included, retired ones too. */
+  listIssuers(): Promise<IssuerRecord[]>
+  /** Short name first, then SKI (hex, any case), then decimal id. */
+  findIssuer(nameOrSkiOrId: string): Promise<IssuerRecord | undefined>
+  /** @throws NotFoundError for the issuer; ConflictError when the issuer has a responder of that name */
+  addResponder(
+    issuer: number,
+    responder: NewResponder,
+    wrappedKey: Uint8Array | undefined,
+    nowMs: number,
+  ): Promise<ResponderRecord>
+  /** Signs no new window from now on. @throws NotFoundError */
+  retireResponder(issuer: number, id: number, nowMs: number): Promise<IssuerRecord>
+  /**
+   * Records and reconciles; outcome per row in the order given. Rows are applied in order, in chunks of at most 1,000 rows
+   * or 90 KB, each all or nothing: after a StorageError the earlier chunks stand, and calling again is safe.
+   * @throws NotFoundError
+   */
+  addCertificates(issuer: number, rows: readonly NewCertificate[], nowMs: number): Promise<RowOutcome[]>
+  /** @throws NotFoundError for the issuer (an unknown serial is the outcome `notFound`) */
+  changeStatus(issuer: number, serial: Uint8Array, change: StatusChange, nowMs: number): Promise<ChangeResult>
+  readCertificate(issuer: number, serial: Uint8Array): Promise<CertificateRow | undefined>
+  /** Rows with id > afterId, oldest first. @param limit 1..1000 */
+  audit(afterId: number, limit: number): Promise<AuditRow[]>
+  globals(now: UnixSeconds): Promise<Globals>
+  recordRun(run: RunRecord): Promise<void>
+}
