@@ -1,0 +1,106 @@
+/**
+ * The overlay as one isolate sees it. A root is never replaced by an older one. A root older than the propagation bound,
+ * absent or corrupt is unreadable: the isolate then builds one from D1, at most every 30 s. If that fails too there is no
+ * way to know what changed, and nothing is answered (tryLater).
+ */
+import { StorageError } from '../responder/errors.ts'
+import type { Clock, DerivedStore, OverlayStore } from '../responder/ports.ts'
+import { SingleFlight } from '../responder/single-flight.ts'
+import { encodeRoot, OverlayRoot } from './root.ts'
+
+/** A root is looked for again after this long. */
+const REFRESH_MS = 30_000
+/** From here on a request waits for the refresh instead of leaving it to the background. */
+const WAIT_MS = 60_000
+/** Least distance of two attempts to read the overlay from D1. */
+const RECORD_RETRY_MS = 30_000
+/** Clocks of publishers may be ahead of ours by this much. */
+const SKEW_MS = 60_000
+
+export interface OverlayReaderPorts {
+  readonly derived: Pick<DerivedStore, 'readRoot'>
+  readonly overlay: Pick<OverlayStore, 'readOverlay'>
+  readonly clock: Clock
+  readonly random: () => number
+  /** Keeps a promise alive after the answer has left (ctx.waitUntil). */
+  readonly background: (work: Promise<unknown>) => void
+}
+
+export class OverlayReader {
+  readonly #ports: OverlayReaderPorts
+  readonly #boundMs: number
+  readonly #flights: SingleFlight<void>
+  #root: OverlayRoot | undefined
+  #checkedAtMs = Number.NEGATIVE_INFINITY
+  #recordTriedAtMs = Number.NEGATIVE_INFINITY
+
+  /** @param boundMs the propagation bound B: how old a root may be and still be believed */
+  constructor(ports: OverlayReaderPorts, boundMs: number) {
+    this.#ports = ports
+    this.#boundMs = boundMs
+    this.#flights = new SingleFlight(ports.background)
+  }
+
+  /** The root if it can be used at once; undefined when `refresh` must be awaited first. */
+  fresh(nowMs: number): OverlayRoot | undefined {
+    const root = this.#root
+    if (root === undefined || !this.#readable(root, nowMs)) return undefined
+    const age = nowMs - this.#checkedAtMs
+    if (age >= WAIT_MS) return undefined
+    if (age >= REFRESH_MS) this.#ports.background(this.refresh().catch(() => undefined)) // the next request will see it
+    return root
+  }
+
+  /** @throws StorageError.overlayUnreadable */
+  async refresh(): Promise<OverlayRoot> {
+    await this.#flights.run('root', () => this.#load())
+    const nowMs = this.#ports.clock.nowMs()
+    if (this.#root === undefined || !this.#readable(this.#root, nowMs))
+      throw new StorageError('overlayUnreadable', 'no overlay root is readable, neither from KV nor from D1')
+    return this.#root
+  }
+
+  /** What is known now, readable or not: for the check after a signature, which must not wait. */
+  get latest(): OverlayRoot | undefined {
+    return this.#root
+  }
+
+  async #load(): Promise<void> {
+    const bytes = await this.#ports.derived.readRoot().catch(() => null)
+    if (bytes !== null) this.#adopt(bytes)
+    const nowMs = this.#ports.clock.nowMs()
+    if (this.#root === undefined || !this.#readable(this.#root, nowMs)) await this.#loadFromRecord(nowMs)
+    else this.#checkedAtMs = nowMs
+  }
+
+  async #loadFromRecord(nowMs: number): Promise<void> {
+    if (nowMs - this.#recordTriedAtMs < RECORD_RETRY_MS) return
+    this.#recordTriedAtMs = nowMs
+    try {
+      const snapshot = await this.#ports.overlay.readOverlay()
+      const last = this.#root
+      const frozen = snapshot.issuers.filter((i) => i.frozen || (last?.issuer(i.id)?.head ?? 0) > i.head)
+      const carried = frozen.length > 0 ? last?.carried : undefined
+      const version = Math.max(nowMs, (last?.version ?? 0) + 1)
+      const ids = new Set(frozen.map(({ id }) => id))
+      this.#adopt(encodeRoot(snapshot, version, nowMs, this.#ports.random(), ids, carried))
+      this.#checkedAtMs = nowMs
+    } catch {
+      // refresh() says that nothing is readable; the next attempt is RECORD_RETRY_MS away
+    }
+  }
+
+  #adopt(bytes: Uint8Array): void {
+    try {
+      const root = OverlayRoot.open(bytes)
+      if (this.#root === undefined || root.version > this.#root.version) this.#root = root
+    } catch {
+      // a corrupt value is no root: what we have stays, and its age decides
+    }
+  }
+
+  #readable(root: OverlayRoot, nowMs: number): boolean {
+    const age = nowMs - root.timeMs
+    return age <= this.#boundMs && age >= -SKEW_MS
+  }
+}

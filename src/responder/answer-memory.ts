@@ -1,0 +1,66 @@
+/**
+ * Finished answers in isolate memory, least recently used out first. Whether one may still leave is asked at every use:
+ * its window and the overlay decide, not the memory.
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
+import type { StatusAnswer } from './answer.ts'
+import type { Sequence } from './records.ts'
+import { isCurrent, refreshAt } from './windows.ts'
+
+/** What an entry weighs beyond its DER: key, header strings, object. */
+const ENTRY_OVERHEAD_BYTES = 600
+/** A copy past its refresh time is looked up again after this long, because a newer one should be on its way. */
+const RECHECK_SECONDS = 30
+
+export class AnswerMemory {
+  readonly #answers = new Map<string, { answer: StatusAnswer; checkedAt: UnixSeconds }>()
+  readonly #maxBytes: number
+  #bytes = 0
+
+  /** @param maxBytes what all entries may weigh together; an isolate has 128 MB for everything */
+  constructor(maxBytes = 16 * 1024 * 1024) {
+    this.#maxBytes = maxBytes
+  }
+
+  /** The answer if it is usable: current, and as new as the overlay demands. */
+  find(key: string, need: Sequence, now: UnixSeconds): StatusAnswer | undefined {
+    const held = this.#answers.get(key)
+    if (held === undefined) return undefined
+    const { answer } = held
+    if (answer.asOf < need || !isCurrent(answer, answer.profile, now)) {
+      this.#drop(key, answer)
+      return undefined
+    }
+    if (now >= refreshAt(answer) && now - held.checkedAt >= RECHECK_SECONDS) return undefined
+    this.#answers.delete(key)
+    this.#answers.set(key, held)
+    return answer
+  }
+
+  put(key: string, answer: StatusAnswer, now: UnixSeconds): void {
+    const old = this.#answers.get(key)
+    if (old !== undefined) this.#drop(key, old.answer)
+    this.#answers.set(key, { answer: { ...answer, origin: 'memory' }, checkedAt: now })
+    this.#bytes += weight(answer)
+    for (const [oldest, { answer: entry }] of this.#answers) {
+      if (this.#bytes <= this.#maxBytes) break
+      this.#drop(oldest, entry)
+    }
+  }
+
+  #drop(key: string, answer: StatusAnswer): void {
+    if (this.#answers.delete(key)) this.#bytes -= weight(answer)
+  }
+}
+
+/** One key for every spelling of the same question: POST, GET, NULL or absent parameters. */
+export function answerKey(issuer: number, hash: HashAlgorithm, serial: Uint8Array): string {
+  let key = `${issuer}${hash}`
+  for (const octet of serial) key += String.fromCharCode(octet)
+  return key
+}
+
+function weight(answer: StatusAnswer): number {
+  return answer.der.length + ENTRY_OVERHEAD_BYTES
+}

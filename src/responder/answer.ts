@@ -1,0 +1,94 @@
+/** What `respond` returns: an encoded OCSPResponse and all that headers, log and metric say about it. */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { ERROR_RESPONSES } from '../ocsp/response-status.ts'
+import type { OCSPResponseStatus } from '../ocsp/response-status.ts'
+import { toResponseStatus } from './errors.ts'
+import type { IssuerPolicy, Sequence } from './records.ts'
+import { refreshAt } from './windows.ts'
+import type { Window } from './windows.ts'
+
+/** Where an answer came from: this isolate, the data centre's cache, a bundle in KV, a pushed answer, a signature made now. */
+export type Origin = 'memory' | 'cache' | 'bundle' | 'pushed' | 'live'
+
+export interface StatusAnswer extends Window {
+  readonly responseStatus: 'successful'
+  readonly der: Uint8Array
+  readonly origin: Origin
+  readonly issuer: number
+  readonly certStatus: 'good' | 'revoked' | 'unknown' | 'several'
+  readonly profile: IssuerPolicy['profile']
+  /** Position in the issuer's sequence that it is true for. */
+  readonly asOf: Sequence
+  /** Bears a nonce: for this request alone (R3.10). */
+  readonly personal: boolean
+  /** Last moment at which max-age may reach (exclusive). */
+  readonly freshUntil: UnixSeconds
+  /** Cap of max-age in seconds. */
+  readonly maxAgeSeconds: number
+  /** Strong, quoted: hex SHA-256 of `der` (R2.12); empty when personal. */
+  readonly etag: string
+  /** Producing it again costs what this says: header strings made once. */
+  readonly lastModified: string
+  readonly expires: string
+}
+
+export interface ErrorAnswer {
+  readonly responseStatus: Exclude<OCSPResponseStatus, 'successful'>
+  readonly der: Uint8Array
+  readonly error: unknown
+}
+
+export type Answer = StatusAnswer | ErrorAnswer
+
+/** A signed `unknown` is cached for a minute at most (R6.8). */
+const UNKNOWN_MAX_AGE_SECONDS = 60
+
+export interface AnswerFacts {
+  readonly der: Uint8Array
+  readonly origin: Origin
+  readonly issuer: number
+  readonly certStatus: StatusAnswer['certStatus']
+  readonly window: Window
+  readonly asOf: Sequence
+  readonly personal: boolean
+  readonly policy: IssuerPolicy
+}
+
+export async function statusAnswer(facts: AnswerFacts): Promise<StatusAnswer> {
+  const { der, origin, issuer, certStatus, window, asOf, personal, policy } = facts
+  const { maxAge } = policy
+  return {
+    responseStatus: 'successful',
+    der,
+    origin,
+    issuer,
+    certStatus,
+    profile: policy.profile,
+    asOf,
+    personal,
+    thisUpdate: window.thisUpdate,
+    producedAt: window.producedAt,
+    nextUpdate: window.nextUpdate,
+    freshUntil: maxAge === 'refresh' ? refreshAt(window) : window.nextUpdate,
+    maxAgeSeconds:
+      certStatus === 'unknown' ? UNKNOWN_MAX_AGE_SECONDS : typeof maxAge === 'number' ? maxAge : Number.MAX_SAFE_INTEGER,
+    etag: personal ? '' : await strongETag(der),
+    lastModified: httpDate(window.producedAt),
+    expires: httpDate(window.nextUpdate),
+  }
+}
+
+export function errorAnswer(error: unknown): ErrorAnswer {
+  const responseStatus = toResponseStatus(error)
+  return { responseStatus, der: ERROR_RESPONSES[responseStatus], error }
+}
+
+/** IMF-fixdate (RFC 9110 5.6.7), always GMT (R2.18). */
+export function httpDate(time: UnixSeconds): string {
+  return new Date(time * 1000).toUTCString()
+}
+
+async function strongETag(der: Uint8Array): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', der))
+  return `"${Array.from(digest, (octet) => octet.toString(16).padStart(2, '0')).join('')}"`
+}

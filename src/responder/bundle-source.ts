@@ -1,0 +1,208 @@
+/**
+ * Pre-signed answers: the bundle of a slot from isolate memory, the data centre's cache, or KV. Each tier is optional; a
+ * fault in one is a miss. What a bundle says is believed only if it is current and as new as the overlay demands.
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { Bundle } from '../bundle/bundle-format.ts'
+import type { BundleEntry, BundleWindow } from '../bundle/bundle-format.ts'
+import { slotOf } from '../bundle/slot.ts'
+import type { CertStatus } from '../ocsp/cert-status.ts'
+import { statusAnswer } from './answer.ts'
+import type { Origin, StatusAnswer } from './answer.ts'
+import type { DerivedStore, EdgeCache } from './ports.ts'
+import type { Asked, Query } from './query.ts'
+import type { Sequence } from './records.ts'
+import { SingleFlight } from './single-flight.ts'
+import { isCurrent, refreshAt } from './windows.ts'
+
+/** A slot is not looked up in KV again within this time, whatever the last look-up gave. */
+const RECHECK_SECONDS = 30
+/** Bundles in memory together: a quarter of an isolate's 128 MB. */
+const MAX_BYTES = 32 * 1024 * 1024
+/** Reads in flight in one isolate (attack 14: cold slots in flight exhaust the memory). */
+const MAX_READS = 64
+/** Longest stay of a bundle in the data centre's cache. */
+const MAX_CACHE_SECONDS = 3_600
+
+export interface BundlePorts {
+  readonly derived: Pick<DerivedStore, 'readBundle'>
+  readonly cache: EdgeCache
+  readonly background: (work: Promise<unknown>) => void
+}
+
+interface Held {
+  readonly bundle: Bundle | undefined
+  readonly checkedAt: UnixSeconds
+}
+
+/** A status that a usable bundle entry proves. */
+export interface ProvenStatus {
+  readonly certStatus: CertStatus
+  /** Not before this: the window in which the status was signed. */
+  readonly since: UnixSeconds
+  readonly asOf: Sequence
+}
+
+interface Found {
+  readonly bundle: Bundle
+  readonly entry: BundleEntry
+  readonly window: BundleWindow
+  readonly origin: Origin
+}
+
+export class BundleSource {
+  readonly #ports: BundlePorts
+  readonly #held = new Map<string, Held>()
+  readonly #flights: SingleFlight<{ bundle: Bundle | undefined; origin: Origin }>
+  #bytes = 0
+
+  constructor(ports: BundlePorts) {
+    this.#ports = ports
+    this.#flights = new SingleFlight(ports.background)
+  }
+
+  /** The pre-signed answer to a question of one CertID, if there is a usable one. Never rejects. */
+  async find(query: Query, now: UnixSeconds): Promise<StatusAnswer | undefined> {
+    const { issuer, first } = query
+    const found = await this.#find(query, first, now)
+    if (found === undefined) return undefined
+    const variant = found.bundle.variants.findIndex((v) => v.hashAlgorithm === first.hashAlgorithm)
+    const der = variant < 0 ? undefined : rebuilt(found, variant)
+    if (der === undefined) return undefined
+    return statusAnswer({
+      der,
+      origin: found.origin,
+      issuer: issuer.id,
+      certStatus: found.entry.certStatus.type,
+      window: found.window,
+      asOf: found.bundle.asOf,
+      personal: false,
+      policy: issuer.policy,
+    })
+  }
+
+  /** What a usable entry proves about one CertID under a fresh overlay, so that D1 need not be asked. Never rejects. */
+  async prove(query: Query, asked: Asked, now: UnixSeconds): Promise<ProvenStatus | undefined> {
+    const found = await this.#find(query, asked, now)
+    if (found === undefined) return undefined
+    return { certStatus: found.entry.certStatus, since: found.window.thisUpdate, asOf: found.bundle.asOf }
+  }
+
+  async #find(query: Query, asked: Asked, now: UnixSeconds): Promise<Found | undefined> {
+    const { issuer, at } = query
+    const slot = slotOf(asked.hash, at.k)
+    const key = `b/${issuer.id}/${at.k}/${slot}`
+    const held = this.#touch(key)
+    const profile = issuer.policy.profile
+    const inMemory = held?.bundle === undefined ? undefined : usable(held.bundle, asked, profile, now, 'memory')
+    const settled = inMemory !== undefined && now < refreshAt(inMemory.window)
+    if (settled || (held !== undefined && now - held.checkedAt < RECHECK_SECONDS)) return inMemory
+    if (this.#flights.size >= MAX_READS) return inMemory
+
+    const place = { key, issuer: issuer.id, k: at.k, slot }
+    const preferKV = held !== undefined // what this data centre gave before was not enough
+    const read = await this.#flights.run(key, () => this.#read(place, preferKV, now)).catch(() => undefined)
+    const fetched = read?.bundle === undefined ? undefined : usable(read.bundle, asked, profile, now, read.origin)
+    if (fetched !== undefined || read?.origin !== 'cache') return fetched ?? inMemory
+    const again = await this.#flights.run(key, () => this.#read(place, true, now)).catch(() => undefined)
+    return again?.bundle === undefined ? inMemory : usable(again.bundle, asked, profile, now, again.origin) ?? inMemory
+  }
+
+  async #read(
+    place: { key: string; issuer: number; k: number; slot: number },
+    skipCache: boolean,
+    now: UnixSeconds,
+  ): Promise<{ bundle: Bundle | undefined; origin: Origin }> {
+    const { key, issuer, k, slot } = place
+    if (!skipCache) {
+      const cached = opened(await this.#ports.cache.match(key).catch(() => undefined), issuer, k, slot)
+      if (cached !== undefined) {
+        this.#hold(key, cached, now)
+        return { bundle: cached, origin: 'cache' }
+      }
+    }
+    const bytes = await this.#ports.derived.readBundle(issuer, k, slot).catch(() => null)
+    const bundle = opened(bytes ?? undefined, issuer, k, slot)
+    this.#hold(key, bundle, now)
+    if (bundle !== undefined && bytes !== null) {
+      const seconds = cacheSeconds(bundle, now)
+      if (seconds > 0) this.#ports.background(this.#ports.cache.put(key, bytes, seconds).catch(() => undefined))
+    }
+    return { bundle, origin: 'bundle' }
+  }
+
+  #touch(key: string): Held | undefined {
+    const held = this.#held.get(key)
+    if (held === undefined) return undefined
+    this.#held.delete(key)
+    this.#held.set(key, held)
+    return held
+  }
+
+  /** Never gives up a bundle for an older one: no isolate goes back (law 2). */
+  #hold(key: string, bundle: Bundle | undefined, now: UnixSeconds): void {
+    const old = this.#held.get(key)?.bundle
+    const kept = old !== undefined && (bundle === undefined || isOlder(bundle, old)) ? old : bundle
+    this.#held.delete(key)
+    this.#held.set(key, { bundle: kept, checkedAt: now })
+    this.#bytes += (kept?.byteLength ?? 0) - (old?.byteLength ?? 0)
+    for (const [oldest, { bundle: entry }] of this.#held) {
+      if (this.#bytes <= MAX_BYTES && this.#held.size <= MAX_SLOTS) break
+      this.#held.delete(oldest)
+      this.#bytes -= entry?.byteLength ?? 0
+    }
+  }
+}
+
+/** Slots remembered, absent ones included. */
+const MAX_SLOTS = 10_000
+
+function opened(bytes: Uint8Array | undefined, issuer: number, k: number, slot: number): Bundle | undefined {
+  if (bytes === undefined) return undefined
+  try {
+    const bundle = Bundle.open(bytes)
+    return bundle.issuer === issuer && bundle.k === k && bundle.slot === slot ? bundle : undefined
+  } catch {
+    return undefined // torn or foreign: a miss
+  }
+}
+
+function usable(
+  bundle: Bundle,
+  asked: Asked,
+  profile: 'private' | 'public-trust',
+  now: UnixSeconds,
+  origin: Origin,
+): Found | undefined {
+  if (bundle.asOf < asked.need) return undefined
+  try {
+    const entry = bundle.find(asked.serial, asked.hash)
+    const window = entry === undefined ? undefined : bundle.windows[entry.window]
+    if (entry === undefined || window === undefined || !isCurrent(window, profile, now)) return undefined
+    return { bundle, entry, window, origin }
+  } catch {
+    return undefined // a corrupt entry is a miss
+  }
+}
+
+function rebuilt(found: Found, variant: number): Uint8Array | undefined {
+  try {
+    return found.bundle.response(found.entry, variant)
+  } catch {
+    return undefined
+  }
+}
+
+function isOlder(bundle: Bundle, held: Bundle): boolean {
+  return bundle.asOf < held.asOf || (bundle.asOf === held.asOf && newest(bundle) < newest(held))
+}
+
+function newest(bundle: Bundle): UnixSeconds {
+  return bundle.windows.reduce((latest, window) => Math.max(latest, window.producedAt), 0)
+}
+
+/** Until the first of its windows should be replaced. */
+function cacheSeconds(bundle: Bundle, now: UnixSeconds): number {
+  const soonest = bundle.windows.reduce((first, window) => Math.min(first, refreshAt(window)), Number.POSITIVE_INFINITY)
+  return Number.isFinite(soonest) ? Math.min(Math.max(soonest - now, 30), MAX_CACHE_SECONDS) : 0
+}

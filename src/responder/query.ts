@@ -1,0 +1,34 @@
+/** A decoded request, resolved: which issuer, which serials, under which overlay. */
+import { serialHash } from '../bundle/slot.ts'
+import type { CertID } from '../ocsp/cert-id.ts'
+import type { Nonce } from '../ocsp/nonce.ts'
+import type { OverlayRoot, RootIssuer } from '../overlay/root.ts'
+import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
+import type { IssuerRecord, Sequence } from './records.ts'
+
+/** One CertID of the request. */
+export interface Asked {
+  readonly certID: CertID
+  readonly hashAlgorithm: HashAlgorithm
+  /** Content octets of the serial number. */
+  readonly serial: Uint8Array
+  /** uint32, decides the slot. */
+  readonly hash: number
+  /** Lowest asOf that an answer about it must have. */
+  readonly need: Sequence
+}
+
+export interface Query {
+  readonly issuer: IssuerRecord
+  readonly at: RootIssuer
+  readonly first: Asked
+  /** Every CertID, `first` included, in the order of the request (R1.10). */
+  readonly asked: readonly Asked[]
+  /** The nonce if this issuer echoes nonces. */
+  readonly nonce: Nonce | undefined
+}
+
+export function ask(certID: CertID, hashAlgorithm: HashAlgorithm, root: OverlayRoot, at: RootIssuer): Asked {
+  const serial = certID.serialNumber
+  return { certID, hashAlgorithm, serial, hash: serialHash(serial), need: root.need(at, serial) }
+}

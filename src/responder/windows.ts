@@ -1,0 +1,74 @@
+/**
+ * Windows: thisUpdate, producedAt and nextUpdate of what we sign, and how long we may serve it. Every number has its
+ * source; the combined envelope of the root programs is R4.35.
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { SigningError } from './errors.ts'
+import type { IssuerPolicy } from './records.ts'
+
+export interface Window {
+  readonly thisUpdate: UnixSeconds
+  readonly producedAt: UnixSeconds
+  readonly nextUpdate: UnixSeconds
+}
+
+/** Chrome allows no skew at all (R1.67), so thisUpdate lies a little in the past; a tenth of very short windows. */
+const BACKDATE_SECONDS = 300
+const BACKDATE_SHARE = 10
+/** TLS BR 4.9.9 and Mozilla 6: a newer response at least every four days (R4.3, R4.30). */
+const MAX_AGE_SECONDS = 4 * 86_400
+/** Microsoft 3.2.2, TLS BR 4.9.9: at least eight hours of validity (R4.1, R4.32). */
+const MIN_PUBLIC_SECONDS = 8 * 3_600
+/** A signed `unknown` must not outlive the fifteen minutes within which a new certificate is answered (R1.39, R6.8). */
+const UNKNOWN_SECONDS = 600
+/** Jitter shortens a window by up to a twentieth, so that slots do not fall due together (R6.19). */
+const JITTER_SHARE = 20
+
+/** How far thisUpdate lies before the moment of reading, unless the certificate's own history forbids it. */
+export function backdate(policy: IssuerPolicy): number {
+  return Math.min(BACKDATE_SECONDS, Math.floor(policy.validitySeconds / BACKDATE_SHARE))
+}
+
+/**
+ * A window that starts now.
+ * @param t0 taken before the status was read; becomes producedAt
+ * @param latest last status transition, revocationTime and notBefore of the subject, whichever is latest
+ * @param notAfter of responder certificate and issuer, whichever is earlier (R1.66)
+ * @param jitter uint32 that spreads windows; 0 for none
+ * @throws SigningError.responderExpired
+ */
+export function windowFrom(
+  policy: IssuerPolicy,
+  t0: UnixSeconds,
+  latest: UnixSeconds,
+  notAfter: UnixSeconds,
+  jitter = 0,
+): Window {
+  const thisUpdate = Math.min(t0, Math.max(t0 - backdate(policy), latest))
+  const shorter = Math.floor((policy.validitySeconds / JITTER_SHARE) * (jitter / 0x1_0000_0000))
+  const nextUpdate = Math.min(thisUpdate + policy.validitySeconds - 1 - shorter, notAfter)
+  const least = policy.profile === 'public-trust' ? MIN_PUBLIC_SECONDS : 1
+  if (nextUpdate - t0 < least)
+    throw new SigningError('responderExpired', `the responder or issuer certificate ends too soon: ${nextUpdate - t0} s left`)
+  return { thisUpdate, producedAt: t0, nextUpdate }
+}
+
+/** The same window for a serial that is not recorded: `unknown` ends early. */
+export function unknownWindow(window: Window): Window {
+  return { ...window, nextUpdate: Math.min(window.nextUpdate, window.producedAt + UNKNOWN_SECONDS) }
+}
+
+/** When a newer response is wanted: half of the window is over, or four days (R4.2, R4.3, R4.32). */
+export function refreshAt(window: Pick<Window, 'thisUpdate' | 'nextUpdate'>): UnixSeconds {
+  return window.thisUpdate + Math.min(Math.floor((window.nextUpdate - window.thisUpdate) / 2), MAX_AGE_SECONDS)
+}
+
+/** Law 1: nothing leaves past its nextUpdate, nor past the age that the profile allows (R6.2, R6.3). */
+export function isCurrent(
+  window: Pick<Window, 'thisUpdate' | 'nextUpdate'>,
+  profile: IssuerPolicy['profile'],
+  now: UnixSeconds,
+): boolean {
+  if (window.nextUpdate <= now) return false
+  return profile === 'private' || now - window.thisUpdate <= MAX_AGE_SECONDS
+}
