@@ -67,7 +67,7 @@ export class OverlayReader {
 
   async #load(): Promise<void> {
     const bytes = await this.#ports.derived.readRoot().catch(() => null)
-    if (bytes !== null) this.#adopt(bytes)
+    if (bytes !== null) this.adopt(bytes)
     const nowMs = this.#ports.clock.nowMs()
     if (this.#root === undefined || !this.#readable(this.#root, nowMs)) await this.#loadFromRecord(nowMs)
     else this.#checkedAtMs = nowMs
@@ -83,14 +83,15 @@ export class OverlayReader {
       const carried = frozen.length > 0 ? last?.carried : undefined
       const version = Math.max(nowMs, (last?.version ?? 0) + 1)
       const ids = new Set(frozen.map(({ id }) => id))
-      this.#adopt(encodeRoot(snapshot, version, nowMs, this.#ports.random(), ids, carried))
+      this.adopt(encodeRoot(snapshot, version, nowMs, this.#ports.random(), ids, carried))
       this.#checkedAtMs = nowMs
     } catch {
       // refresh() says that nothing is readable; the next attempt is RECORD_RETRY_MS away
     }
   }
 
-  #adopt(bytes: Uint8Array): void {
+  /** Takes over a root unless it is corrupt or older than the one held: also what this isolate has just published. */
+  adopt(bytes: Uint8Array): void {
     try {
       const root = OverlayRoot.open(bytes)
       if (this.#root === undefined || root.version > this.#root.version) this.#root = root

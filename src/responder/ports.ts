@@ -106,8 +106,12 @@ export interface SlotStore {
   countDue(now: UnixSeconds, options: { all: boolean; issuer?: number }): Promise<number>
   /** @returns undefined when another holder's lease has not expired */
   lease(slot: { issuer: number; k: number; slot: number }, now: UnixSeconds, seconds: number): Promise<LeasedSlot | undefined>
-  /** Head sequence and all rows of the slot, ordered by hash and serial, in one transaction. */
-  readSlot(slot: { issuer: number; k: number; slot: number }): Promise<{ asOf: Sequence; rows: readonly CertificateRow[] }>
+  /** Head sequence and floor of the issuer and all rows of the slot, ordered by hash and serial, in one transaction. */
+  readSlot(slot: {
+    issuer: number
+    k: number
+    slot: number
+  }): Promise<{ asOf: Sequence; floor: Sequence; rows: readonly CertificateRow[] }>
   /** Conditional on the lease being ours and built_seq <= asOf. @returns false: rebuild */
   record(
     lease: LeasedSlot,

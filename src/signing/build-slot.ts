@@ -1,0 +1,221 @@
+/**
+ * The content of one bundle: what may be kept of the bundle before, and the rest signed. Pure but for the signer.
+ *
+ * A build opens at most two windows: the usual one, a little backdated, and one that starts at t0 for certificates whose
+ * status changed within the backdating (R1.31, attack 15). A signature is kept when status and CertID are unchanged, its
+ * responder still signs for the issuer, and more than half of its window is left.
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type {
+  Bundle,
+  BundleEntry,
+  BundleResponder,
+  BundleVariant,
+  BundleWindow,
+} from '../bundle/bundle-format.ts'
+import type { BundleContent } from '../bundle/bundle-writer.ts'
+import { hash32 } from '../bundle/hash32.ts'
+import { serialHash } from '../bundle/slot.ts'
+import type { CertStatus } from '../ocsp/cert-status.ts'
+import { SingleResponseTemplate } from '../ocsp/single-response-template.ts'
+import { equalOctets } from '../responder/equal-octets.ts'
+import type { CertificateRow, IssuerRecord, Sequence } from '../responder/records.ts'
+import { backdate, refreshAt, windowFrom } from '../responder/windows.ts'
+import { certStatusOf, earliestThisUpdate } from './cert-status.ts'
+import type { ReadySigner } from './signers.ts'
+
+/** Windows in one bundle (architecture of the format), two of them for the present build. */
+const MAX_KEPT_WINDOWS = 14
+
+export interface SlotToBuild {
+  readonly issuer: IssuerRecord
+  readonly lease: { readonly k: number; readonly slot: number }
+  /** Ordered by hash and serial. */
+  readonly rows: readonly CertificateRow[]
+  readonly asOf: Sequence
+  readonly t0: UnixSeconds
+  readonly ready: ReadySigner
+  readonly previous: Bundle | undefined
+  /** Nothing signed before this position is kept: the issuer's floor. */
+  readonly floor: Sequence
+}
+
+export interface BuiltSlot {
+  readonly content: BundleContent
+  readonly signatures: number
+  /** The oldest thisUpdate, the nearest refresh time and the last nextUpdate of all windows in use. */
+  readonly thisUpdate: UnixSeconds
+  readonly refreshAt: UnixSeconds
+  readonly nextUpdate: UnixSeconds
+}
+
+/** @throws SigningError */
+export async function buildSlot(slot: SlotToBuild): Promise<BuiltSlot> {
+  const { issuer, lease, rows, asOf, t0, ready } = slot
+  const variants: BundleVariant[] = issuer.policy.hashes.map((hashAlgorithm) => ({
+    hashAlgorithm,
+    ...issuer.hashes[hashAlgorithm],
+  }))
+  const plan = new WindowPlan(slot)
+  const keep = keeper(slot, variants)
+  const entries: BundleEntry[] = []
+  let signatures = 0
+  for (const row of rows) {
+    if (row.notBefore > t0) continue // not before its time: producedAt must lie inside its validity (R1.65)
+    const certStatus = certStatusOf(row)
+    const kept = keep(row, certStatus)
+    const window = kept === undefined ? undefined : plan.keep(kept.window)
+    if (kept !== undefined && window !== undefined) {
+      entries.push({ serial: row.serial, certStatus, window, signatures: kept.signatures })
+      continue
+    }
+    const fresh = plan.open(earliestThisUpdate(row))
+    const signed: Uint8Array[] = []
+    for (const template of fresh.templates(variants))
+      signed.push(await ready.signer.sign(template.encode(row.serial, certStatus)))
+    signatures += signed.length
+    entries.push({ serial: row.serial, certStatus, window: fresh.index, signatures: signed })
+  }
+  const { windows, responders } = plan
+  return {
+    content: {
+      issuer: issuer.id,
+      k: lease.k,
+      slot: lease.slot,
+      asOf,
+      variants,
+      responders,
+      windows,
+      entries,
+    },
+    signatures,
+    thisUpdate: windows.reduce((oldest, { thisUpdate }) => Math.min(oldest, thisUpdate), t0),
+    refreshAt: windows.reduce(
+      (first, window) => Math.min(first, refreshAt(window)),
+      t0 + issuer.policy.validitySeconds,
+    ),
+    nextUpdate: windows.reduce((last, { nextUpdate }) => Math.max(last, nextUpdate), t0),
+  }
+}
+
+interface FreshWindow {
+  readonly index: number
+  templates(variants: readonly BundleVariant[]): readonly SingleResponseTemplate[]
+}
+
+/** The windows and responders that the new bundle names, in the order they came to be needed. */
+class WindowPlan {
+  readonly windows: BundleWindow[] = []
+  readonly responders: BundleResponder[] = []
+  readonly #slot: SlotToBuild
+  readonly #kept = new Map<number, number>()
+  #backdated: FreshWindow | undefined
+  #current: FreshWindow | undefined
+
+  constructor(slot: SlotToBuild) {
+    this.#slot = slot
+  }
+
+  /** Index in the new bundle of a window of the bundle before; undefined when there is no room for it. */
+  keep(index: number): number | undefined {
+    const known = this.#kept.get(index)
+    const { previous } = this.#slot
+    const window = previous?.windows[index]
+    const responder = window === undefined ? undefined : previous?.responders[window.responder]
+    if (known !== undefined || window === undefined || responder === undefined) return known
+    if (this.#kept.size >= MAX_KEPT_WINDOWS) return undefined
+    const added = this.windows.push({ ...window, responder: this.#responder(responder) }) - 1
+    this.#kept.set(index, added)
+    return added
+  }
+
+  /** @param latest thisUpdate must not lie before this */
+  open(latest: UnixSeconds): FreshWindow {
+    const { t0, issuer } = this.#slot
+    if (latest <= t0 - backdate(issuer.policy)) {
+      this.#backdated ??= this.#fresh(0)
+      return this.#backdated
+    }
+    this.#current ??= this.#fresh(t0)
+    return this.#current
+  }
+
+  #fresh(latest: UnixSeconds): FreshWindow {
+    const { issuer, t0, ready, lease } = this.#slot
+    const jitter = hash32(new Uint8Array([lease.slot >>> 16, lease.slot >>> 8, lease.slot]), issuer.id)
+    const window = windowFrom(issuer.policy, t0, latest, ready.notAfter, jitter)
+    const { responder, signer } = ready
+    const index =
+      this.windows.push({
+        ...window,
+        responder: this.#responder({
+          id: responder.id,
+          keyHash: responder.keyHash,
+          signatureAlgorithm: signer.signatureAlgorithm,
+          certs: responder.certificate === undefined ? [] : [responder.certificate],
+        }),
+      }) - 1
+    let made: readonly SingleResponseTemplate[] | undefined
+    const responderID = { byKey: responder.keyHash }
+    return {
+      index,
+      templates: (variants) => {
+        made ??= variants.map((variant) => new SingleResponseTemplate({ ...window, responderID, variant }))
+        return made
+      },
+    }
+  }
+
+  #responder(responder: BundleResponder): number {
+    const known = this.responders.findIndex(({ id }) => id === responder.id)
+    return known >= 0 ? known : this.responders.push(responder) - 1
+  }
+}
+
+/** Which entry of the bundle before still says the truth about a row, and for long enough. */
+function keeper(
+  { issuer, t0, previous, floor }: SlotToBuild,
+  variants: readonly BundleVariant[],
+): (
+  row: CertificateRow,
+  certStatus: CertStatus,
+) => { window: number; signatures: readonly (Uint8Array | undefined)[] } | undefined {
+  if (previous === undefined || previous.asOf < floor || !sameVariants(previous.variants, variants))
+    return () => undefined
+  const active = new Set(issuer.responders.filter(({ retired }) => !retired).map(({ id }) => id))
+  const lasting = previous.windows.map((window) => {
+    const responder = previous.responders[window.responder]
+    return responder !== undefined && active.has(responder.id) && refreshAt(window) > t0 ? window : undefined
+  })
+  return (row, certStatus) => {
+    if (row.rev > previous.asOf) return undefined
+    const entry = previous.find(row.serial, serialHash(row.serial))
+    if (entry === undefined || entry.verbatim !== undefined || !sameStatus(entry.certStatus, certStatus))
+      return undefined
+    const window = lasting[entry.window]
+    if (window === undefined || window.thisUpdate < earliestThisUpdate(row)) return undefined
+    if (entry.signatures.some((signature) => signature === undefined)) return undefined
+    return { window: entry.window, signatures: entry.signatures }
+  }
+}
+
+function sameVariants(a: readonly BundleVariant[], b: readonly BundleVariant[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((variant, i) => {
+      const other = b[i]
+      return (
+        other !== undefined &&
+        variant.hashAlgorithm === other.hashAlgorithm &&
+        equalOctets(variant.issuerKeyHash, other.issuerKeyHash) &&
+        equalOctets(variant.issuerNameHash, other.issuerNameHash)
+      )
+    })
+  )
+}
+
+function sameStatus(a: CertStatus, b: CertStatus): boolean {
+  if (a.type === 'revoked' && b.type === 'revoked')
+    return a.revocationTime === b.revocationTime && a.revocationReason === b.revocationReason
+  return a.type === b.type
+}

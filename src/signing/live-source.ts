@@ -1,0 +1,211 @@
+/**
+ * Answers signed now. The status comes from a usable bundle entry or from D1's primary; t0 is taken before it is read, and
+ * after signing the overlay is asked once more, because a revocation may have been published meanwhile (attack 8).
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { SingleResponse } from '../ocsp/basic-response.ts'
+import { encodeResponseData } from '../ocsp/basic-response.ts'
+import type { CertStatus } from '../ocsp/cert-status.ts'
+import { nonceExtension } from '../ocsp/nonce.ts'
+import { assembleOCSPResponse } from '../ocsp/single-response-template.ts'
+import type { OverlayRoot } from '../overlay/root.ts'
+import type { StatusAnswer } from '../responder/answer.ts'
+import { statusAnswer } from '../responder/answer.ts'
+import { answerKey } from '../responder/answer-memory.ts'
+import { Budget } from '../responder/budget.ts'
+import type { BundleSource } from '../responder/bundle-source.ts'
+import { FreshnessError, RequestRefused, SigningError, StorageError } from '../responder/errors.ts'
+import type { Clock, StatusStore } from '../responder/ports.ts'
+import type { Asked, Query } from '../responder/query.ts'
+import type { CertificateRow, Sequence } from '../responder/records.ts'
+import { SingleFlight } from '../responder/single-flight.ts'
+import type { Window } from '../responder/windows.ts'
+import { unknownWindow, windowFrom } from '../responder/windows.ts'
+import { AbsentSerials } from './absent-serials.ts'
+import { certStatusOf, earliestThisUpdate } from './cert-status.ts'
+import type { ReadySigner, SignerPool } from './signers.ts'
+
+/** Look-ups of D1 for serials that may not exist, a second and isolate (attack 17). Found ones do not count. */
+const MISSES_PER_SECOND = 50
+const MISSES_BURST = 200
+/** Signatures for nonces and for several CertIDs, a second and isolate (attack 18, R3.13). */
+const PERSONAL_PER_SECOND = 200
+const PERSONAL_BURST = 500
+
+export interface LivePorts {
+  readonly status: StatusStore
+  readonly bundles: Pick<BundleSource, 'prove'>
+  readonly signers: SignerPool
+  readonly clock: Clock
+  /** The newest overlay root this isolate has. */
+  readonly latestRoot: () => OverlayRoot | undefined
+  readonly background: (work: Promise<unknown>) => void
+}
+
+interface Status {
+  readonly asked: Asked
+  readonly certStatus: CertStatus
+  readonly since: UnixSeconds
+  readonly asOf: Sequence
+}
+
+export class LiveSource {
+  readonly #ports: LivePorts
+  readonly #misses = new Budget(MISSES_PER_SECOND, MISSES_BURST)
+  readonly #personal = new Budget(PERSONAL_PER_SECOND, PERSONAL_BURST)
+  readonly #flights: SingleFlight<StatusAnswer>
+  readonly absent = new AbsentSerials()
+
+  constructor(ports: LivePorts) {
+    this.#ports = ports
+    this.#flights = new SingleFlight(ports.background)
+  }
+
+  /**
+   * One signed answer to everything that was asked, nonce included.
+   * @throws RequestRefused.unknownSerial, StorageError, SigningError, FreshnessError.overtaken
+   */
+  async answer(query: Query): Promise<StatusAnswer> {
+    const { issuer, at, first, asked, nonce } = query
+    if (at.frozen) throw new SigningError('frozen', 'the record was restored from a backup and is not thawed')
+    if (nonce === undefined && asked.length === 1) {
+      const key = `${issuer.configRev}/${answerKey(issuer.id, first.hashAlgorithm, first.serial)}`
+      const shared = await this.#flights.run(key, () => this.#produce(query, false))
+      return shared.asOf >= first.need ? shared : this.#produce(query, false)
+    }
+    if (!this.#personal.take(this.#ports.clock.nowMs()))
+      throw new StorageError('overBudget', 'too many answers with a nonce or several CertIDs')
+    return this.#produce(query, true)
+  }
+
+  /** @param mayProve whether a bundle entry will do instead of the record: for what no bundle can answer itself */
+  async #produce(query: Query, mayProve: boolean): Promise<StatusAnswer> {
+    for (const fromBundles of [mayProve, false]) {
+      const t0 = Math.floor(this.#ports.clock.nowMs() / 1000)
+      const statuses = await this.#statuses(query, t0, fromBundles)
+      const answer = await this.#sign(query, statuses, t0)
+      if (!this.#overtaken(query, statuses)) return answer
+    }
+    throw new FreshnessError('overtaken', 'the status changed while it was being signed')
+  }
+
+  async #statuses(query: Query, t0: UnixSeconds, mayProve: boolean): Promise<readonly Status[]> {
+    const { issuer, asked } = query
+    const proven = new Map<Asked, Status>()
+    if (mayProve)
+      for (const one of asked) {
+        const found = await this.#ports.bundles.prove(query, one, t0)
+        if (found !== undefined) proven.set(one, { asked: one, ...found })
+      }
+    const open = asked.filter((one) => !proven.has(one))
+    if (open.length > 0)
+      for (const status of await this.#fromRecord(query, open, t0)) proven.set(status.asked, status)
+    return asked.map((one) => proven.get(one) ?? unproven(issuer.id))
+  }
+
+  async #fromRecord(query: Query, open: readonly Asked[], t0: UnixSeconds): Promise<readonly Status[]> {
+    const { issuer, at } = query
+    for (const one of open) if (this.absent.has(issuer, one, t0)) throw new RequestRefused('unknownSerial')
+    if (!this.#misses.take(this.#ports.clock.nowMs()))
+      throw new StorageError('overBudget', 'too many look-ups of serials that are not recorded')
+    const { asOf, rows } = await this.#ports.status.readStatuses(issuer.id, open)
+    if (asOf < at.head) throw new StorageError('unavailable', 'D1 is behind the published overlay')
+    if (rows.every((row) => row !== undefined)) this.#misses.refund()
+    return open.map((one, i) => this.#status(query, one, rows[i], asOf, t0))
+  }
+
+  #status(
+    query: Query,
+    asked: Asked,
+    row: CertificateRow | undefined,
+    asOf: Sequence,
+    t0: UnixSeconds,
+  ): Status {
+    if (row !== undefined)
+      return { asked, certStatus: certStatusOf(row), since: earliestThisUpdate(row), asOf }
+    switch (query.issuer.policy.unknown) {
+      case 'unauthorized':
+        this.absent.add(query.issuer, asked, asOf, t0)
+        throw new RequestRefused('unknownSerial')
+      case 'unknown':
+        return { asked, certStatus: { type: 'unknown' }, since: 0, asOf }
+      case 'good': // the operator said in words that only revoked certificates are recorded (R1.33)
+        return { asked, certStatus: { type: 'good' }, since: 0, asOf }
+    }
+  }
+
+  async #sign(query: Query, statuses: readonly Status[], t0: UnixSeconds): Promise<StatusAnswer> {
+    const { issuer, nonce } = query
+    const ready = await this.#ports.signers.ready(issuer, t0)
+    const windows = statuses.map(({ certStatus, since }) => {
+      const window = windowFrom(issuer.policy, t0, since, ready.notAfter)
+      return certStatus.type === 'unknown' ? unknownWindow(window) : window
+    })
+    const responses = statuses.map(({ asked, certStatus }, i) =>
+      single(asked, certStatus, windows[i] ?? noWindow()),
+    )
+    const der = await signResponses(ready, t0, responses, nonce === undefined ? [] : [nonceExtension(nonce)])
+    const only = statuses.length === 1 ? statuses[0] : undefined
+    return statusAnswer({
+      der,
+      origin: 'live',
+      issuer: issuer.id,
+      certStatus: only?.certStatus.type ?? 'several',
+      window: intersection(windows, t0),
+      asOf: Math.min(...statuses.map(({ asOf }) => asOf)),
+      personal: nonce !== undefined,
+      policy: issuer.policy,
+    })
+  }
+
+  #overtaken(query: Query, statuses: readonly Status[]): boolean {
+    const root = this.#ports.latestRoot()
+    const at = root?.issuer(query.issuer.id)
+    if (root === undefined || at === undefined) return false
+    return statuses.some(({ asked, asOf }) => root.need(at, asked.serial) > asOf)
+  }
+}
+
+/** Encodes and signs; responseExtensions only when there are any (R2.4). */
+export async function signResponses(
+  ready: ReadySigner,
+  producedAt: UnixSeconds,
+  responses: readonly SingleResponse[],
+  responseExtensions: readonly ReturnType<typeof nonceExtension>[],
+): Promise<Uint8Array> {
+  const { responder, signer } = ready
+  const tbs = encodeResponseData({
+    versionExplicit: false,
+    responderID: { byKey: responder.keyHash },
+    producedAt,
+    responses,
+    ...(responseExtensions.length > 0 ? { responseExtensions } : {}),
+  })
+  const certs = responder.certificate === undefined ? [] : [responder.certificate] // R1.57-R1.59
+  return assembleOCSPResponse(tbs, signer.signatureAlgorithm, await signer.sign(tbs), certs)
+}
+
+function single(
+  { certID }: Asked,
+  certStatus: CertStatus,
+  { thisUpdate, nextUpdate }: Window,
+): SingleResponse {
+  return { certID, certStatus, thisUpdate, nextUpdate }
+}
+
+/** The window in which all of them hold: what the HTTP headers may promise. */
+function intersection(windows: readonly Window[], t0: UnixSeconds): Window {
+  return {
+    thisUpdate: Math.max(...windows.map(({ thisUpdate }) => thisUpdate)),
+    producedAt: t0,
+    nextUpdate: Math.min(...windows.map(({ nextUpdate }) => nextUpdate)),
+  }
+}
+
+function unproven(issuer: number): never {
+  throw new StorageError('corrupt', `the store left out a row of issuer ${issuer}`)
+}
+
+function noWindow(): never {
+  throw new StorageError('corrupt', 'a status without a window')
+}

@@ -1,0 +1,72 @@
+/**
+ * Which responder signs for an issuer now, and its key. The newest valid responder that is not retired signs new windows
+ * (R8.6); what older ones signed stays until it expires.
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { SigningError } from '../responder/errors.ts'
+import type { KeyStore } from '../responder/ports.ts'
+import type { IssuerRecord, ResponderRecord } from '../responder/records.ts'
+import { unwrapSigner } from './key-custody.ts'
+import { parsePrivateKey } from './private-key.ts'
+import type { Signer } from './webcrypto-signer.ts'
+import { importSigner } from './webcrypto-signer.ts'
+
+export interface SignerPorts {
+  readonly keys: KeyStore
+  /** KEY_ENCRYPTION_KEY: 32 octets, or a SigningError that says what is wrong with it. */
+  readonly kek: () => Uint8Array
+  /** Value of a Worker secret; undefined when it is not set. */
+  readonly secret: (name: string) => string | undefined
+}
+
+/** A key that is ready to sign, with the responder it belongs to. */
+export interface ReadySigner {
+  readonly responder: ResponderRecord
+  readonly signer: Signer
+  /** Nothing signed by it may outlive this (R1.66). */
+  readonly notAfter: UnixSeconds
+}
+
+export class SignerPool {
+  readonly #ports: SignerPorts
+  /** By responder id: an id names one key for ever. */
+  readonly #signers = new Map<number, Signer>()
+
+  constructor(ports: SignerPorts) {
+    this.#ports = ports
+  }
+
+  /** @throws SigningError.{keyMissing, keyUnreadable, responderExpired}; StorageError when D1 holds the key and is away */
+  async ready(issuer: IssuerRecord, now: UnixSeconds): Promise<ReadySigner> {
+    const responder = newestValid(issuer.responders, now)
+    const signer = this.#signers.get(responder.id) ?? (await this.#load(issuer, responder))
+    this.#signers.set(responder.id, signer)
+    return { responder, signer, notAfter: Math.min(responder.notAfter, issuer.notAfter) }
+  }
+
+  async #load(issuer: IssuerRecord, responder: ResponderRecord): Promise<Signer> {
+    if (responder.custody === 'secret') {
+      const name = responder.secretName ?? ''
+      const pem = this.#ports.secret(name)
+      if (pem === undefined) throw new SigningError('keyMissing', `the Worker secret ${name} is not set`)
+      return importSigner(parsePrivateKey(pem), responder.algorithm)
+    }
+    const kek = this.#ports.kek()
+    const blob = await this.#ports.keys.readWrappedKey(responder.id)
+    if (blob === undefined) throw new SigningError('keyMissing', `responder ${responder.id} has no key in D1`)
+    const context = { issuerSKI: issuer.ski, responderName: responder.name, spki: responder.spki }
+    return unwrapSigner(blob, kek, context, responder.algorithm)
+  }
+}
+
+function newestValid(responders: readonly ResponderRecord[], now: UnixSeconds): ResponderRecord {
+  let newest: ResponderRecord | undefined
+  for (const responder of responders) {
+    if (responder.retired || responder.notBefore > now || responder.notAfter <= now) continue
+    if (newest === undefined || responder.notBefore > newest.notBefore) newest = responder
+  }
+  if (newest !== undefined) return newest
+  if (responders.some(({ retired }) => !retired))
+    throw new SigningError('responderExpired', 'no responder certificate is valid now: add a new one')
+  throw new SigningError('keyMissing', 'the issuer has no responder: add one')
+}
