@@ -87,7 +87,7 @@ export class SingleResponseTemplate {
    * `singleExtensions` is DER of Extensions; both are copied as they are. A revocationReason of 0 (unspecified) is left out
    * (RFC 5280 5.3.1, R4.22).
    */
-  encode(serial: Uint8Array, certStatus: CertStatus, singleExtensions?: Uint8Array): Uint8Array {
+  encode(serial: Uint8Array, certStatus: CertStatus, singleExtensions?: Uint8Array): Uint8Array<ArrayBuffer> {
     const [head, certID, times] = [this.#head, this.#certID, this.#times]
     const status = encodeStatus(certStatus)
     const certIDLength = certID.length + tlvSize(serial.length)
@@ -120,7 +120,7 @@ export function encodeSingleResponseData(
   responderID: ResponderID,
   producedAt: UnixSeconds,
   single: SingleResponseContent,
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const { variant, thisUpdate, nextUpdate } = single
   const template = new SingleResponseTemplate({ responderID, variant, producedAt, thisUpdate, nextUpdate })
   return template.encode(single.serialNumber, single.certStatus, single.singleExtensions)
@@ -137,7 +137,7 @@ export function assembleOCSPResponse(
   signatureAlgorithm: Uint8Array,
   signature: Uint8Array,
   certs: readonly Uint8Array[],
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   let certsLength = 0
   for (const cert of certs) certsLength += cert.length
   const certsSize = certsLength === 0 ? 0 : tlvSize(tlvSize(certsLength))
