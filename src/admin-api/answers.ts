@@ -182,8 +182,9 @@ export const AuditRow = z.object({
   issuer: z.number().nullable(),
   action: z.string(),
   serial: z.string().nullable(),
-  revision: z.number().nullable(),
-  detail: z.string().nullable(),
+  /** The issuer's sequence after the change; 0 when it has none. */
+  revision: z.number(),
+  detail: z.record(z.string(), z.unknown()),
 })
 export const AuditList = z.object({ rows: z.array(AuditRow), next: z.number().nullable() })
 
@@ -196,27 +197,54 @@ export const Problem = z.object({
 })
 export const Readiness = z.object({ ready: z.boolean(), problems: z.array(Problem) })
 
+export const IssuerStatus = z.object({
+  id: z.number(),
+  name: z.string(),
+  enabled: z.boolean(),
+  /** The record is behind what was published (a restored backup): nothing is signed until `thaw`. */
+  frozen: z.boolean(),
+  usableResponders: z.number(),
+  /** Nearest end of a responder that is not retired. */
+  responderNotAfter: Time.nullable(),
+  /** Sequence of the last change, up to where the published root knows it, and below what nothing is usable. */
+  head: z.number(),
+  published: z.number(),
+  floor: z.number(),
+  /** 2^k slots, of which so many are due or failed at their last build. */
+  k: z.number(),
+  slotsDue: z.number(),
+  slotsFailing: z.number(),
+  /** Certificates in bundles, and those recorded since. */
+  entries: z.number(),
+  added: z.number(),
+  oldestThisUpdate: Time.nullable(),
+  nearestNextUpdate: Time.nullable(),
+})
+
+export const Run = z.object({
+  job: z.string(),
+  finishedAt: Time,
+  ok: z.boolean(),
+  built: z.number(),
+  signatures: z.number(),
+  failed: z.number(),
+  remaining: z.number(),
+  error: z.string().optional(),
+})
+
 export const Status = Readiness.extend({
   now: Time,
   boundSeconds: z.number(),
-  issuers: z.array(
-    z.object({
-      id: z.number(),
-      name: z.string(),
-      enabled: z.boolean(),
-      frozen: z.boolean(),
-      usableResponders: z.number(),
-      /** Sequence of the last change, and up to where the published root knows it. */
-      head: z.number(),
-      published: z.number(),
-    }),
-  ),
+  issuers: z.array(IssuerStatus),
   slotsDue: z.number(),
   oldestThisUpdate: Time.nullable(),
   nearestNextUpdate: Time.nullable(),
   lastPublishedAt: Time.nullable(),
   rootVersion: z.number(),
-  lastCronAt: Time.nullable(),
+  /** Changes that the root names now. */
+  overlayItems: z.number(),
+  /** The last run of each job. */
+  runs: z.array(Run),
   counters: z.record(z.string(), z.number()),
 })
 

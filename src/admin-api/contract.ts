@@ -9,6 +9,7 @@ import * as request from './requests.ts'
 export * from './answers.ts'
 export * from './fields.ts'
 export * from './requests.ts'
+export { formatTime, parseTime } from './time.ts'
 
 /** All paths below start with it. */
 export const ADMIN_PREFIX = '/admin/v1'

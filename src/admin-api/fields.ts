@@ -1,5 +1,6 @@
 /** The field types of the admin API, shared by the Worker and the CLI. Depends on zod alone. */
 import * as z from 'zod'
+import { LAST_SECOND, parseTime } from './time.ts'
 
 /** Names of CRLReason (RFC 5280 5.3.1), as this API writes them. */
 export const REASON_NAMES = [
@@ -15,25 +16,6 @@ export const REASON_NAMES = [
   'aACompromise',
 ] as const
 export type ReasonName = (typeof REASON_NAMES)[number]
-
-const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i
-/** 9999-12-31T23:59:59Z, the last second that GeneralizedTime can name. */
-const LAST_SECOND = 253_402_300_799
-
-/**
- * @param text RFC 3339 date-time; a fraction of a second is cut off
- * @returns Unix seconds, or undefined when it is not one or lies outside 1970..9999
- */
-export function parseTime(text: string): number | undefined {
-  if (!RFC3339.test(text)) return undefined
-  const seconds = Math.floor(Date.parse(text.toUpperCase()) / 1000)
-  return seconds >= 0 && seconds <= LAST_SECOND ? seconds : undefined
-}
-
-/** @param seconds Unix seconds. @returns RFC 3339 in UTC, whole seconds, e.g. `2026-11-21T03:00:00Z` */
-export function formatTime(seconds: number): string {
-  return `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`
-}
 
 /** RFC 3339 text or Unix seconds in; Unix seconds out. */
 export const Time = z

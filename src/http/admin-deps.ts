@@ -1,0 +1,50 @@
+/** What the admin API needs of the composition root. */
+import type { AdminStore } from '../responder/admin-store.ts'
+import type { Clock, EventLog } from '../responder/ports.ts'
+import type { IssuerRecord, Sequence } from '../responder/records.ts'
+
+/** How putting the overlay root went. */
+export interface PublishOutcome {
+  /** False: another publisher held the lease, or the put failed. What was committed stays committed. */
+  readonly published: boolean
+  readonly version?: number | undefined
+  /** Unix milliseconds. */
+  readonly publishedAtMs?: number | undefined
+  /** Why not, for the operator. */
+  readonly problem?: string | undefined
+}
+
+export interface PresignOptions {
+  readonly issuer?: number
+  /** Also slots whose new certificates are not due yet. */
+  readonly all: boolean
+  /** Budget in units of one P-256 signature. */
+  readonly signatures?: number
+}
+
+export interface PresignOutcome {
+  readonly built: number
+  readonly signatures: number
+  readonly failed: number
+  readonly remaining: number
+  /** Why slots failed, one line each. */
+  readonly problems?: readonly string[]
+}
+
+export interface AdminDeps {
+  readonly store: AdminStore
+  readonly clock: Clock
+  /** @param change with it: done once a root that holds this change is published, by us or by another publisher */
+  publish(change?: { readonly issuer: number; readonly revision: Sequence }): Promise<PublishOutcome>
+  presign(options: PresignOptions): Promise<PresignOutcome>
+  /** KEY_ENCRYPTION_KEY, 32 octets; undefined = missing or not 32 octets of base64. */
+  readonly kek: Uint8Array | undefined
+  /** Value of a Worker secret. */
+  secret(name: string): string | undefined
+  readonly adminToken: string | undefined
+  /** Host name (with port, if one is given) that alone serves the API. */
+  readonly adminHost: string | undefined
+  readonly boundSeconds: number
+  writeIssuerPage(record: IssuerRecord): Promise<void>
+  readonly log?: EventLog
+}

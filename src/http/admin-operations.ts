@@ -1,0 +1,107 @@
+/** The deployment as a whole: status, pre-signing, publishing, audit, and the API's own description. */
+import type { Hono } from 'hono'
+import { ADMIN_PREFIX, ADMIN_ROUTES, AuditQuery, formatTime } from '../admin-api/contract.ts'
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { checkInput, readInput } from './admin-body.ts'
+import type { AdminDeps } from './admin-deps.ts'
+import { openAPIDocument } from './admin-openapi.ts'
+import { mount, publishNow, requireIssuer } from './admin-routes.ts'
+import { isUsable } from './admin-views.ts'
+import { findProblems } from './health.ts'
+
+const AUDIT_LIMIT = 100
+
+const timeOrNull = (time: UnixSeconds | undefined) => (time === undefined ? null : formatTime(time))
+
+export function mountOperations(app: Hono, deps: AdminDeps): void {
+  const { store } = deps
+
+  mount(app, deps, 'status', async ({ now, nowMs }) => {
+    const globals = await store.globals(now)
+    const records = globals.schema ? await store.listIssuers() : []
+    const problems = findProblems({ globals, issuers: records }, deps, nowMs)
+    const { publisher } = globals
+    return {
+      ready: problems.length === 0,
+      problems,
+      now: formatTime(now),
+      boundSeconds: deps.boundSeconds,
+      issuers: globals.issuers.map((state) => ({
+        id: state.id,
+        name: state.name,
+        enabled: state.enabled,
+        frozen: state.frozen,
+        usableResponders:
+          records.find(({ id }) => id === state.id)?.responders.filter((one) => isUsable(one, now)).length ??
+          0,
+        responderNotAfter: timeOrNull(state.responderNotAfter),
+        head: state.head,
+        published: state.published,
+        floor: state.floor,
+        k: state.k,
+        slotsDue: state.slotsDue,
+        slotsFailing: state.slotsFailing,
+        entries: state.entries,
+        added: state.added,
+        oldestThisUpdate: timeOrNull(state.oldestThisUpdate),
+        nearestNextUpdate: timeOrNull(state.nearestNextUpdate),
+      })),
+      slotsDue: globals.slotsDue,
+      oldestThisUpdate: timeOrNull(globals.oldestThisUpdate),
+      nearestNextUpdate: timeOrNull(globals.nearestNextUpdate),
+      lastPublishedAt:
+        publisher.publishedAtMs > 0 ? formatTime(Math.floor(publisher.publishedAtMs / 1000)) : null,
+      rootVersion: publisher.version,
+      overlayItems: globals.overlayItems,
+      runs: globals.lastRuns.map((run) => ({
+        job: run.job,
+        finishedAt: formatTime(Math.floor(run.finishedMs / 1000)),
+        ok: run.ok,
+        built: run.built,
+        signatures: run.signatures,
+        failed: run.failed,
+        remaining: run.remaining,
+        ...(run.error !== undefined && { error: run.error }),
+      })),
+      counters: { ...globals.counters },
+    }
+  })
+
+  mount(app, deps, 'presign', async ({ request }) => {
+    const input = await readInput(request, ADMIN_ROUTES.presign.request)
+    const issuer = input.issuer === undefined ? undefined : await requireIssuer(deps, input.issuer)
+    const { built, signatures, failed, remaining, problems } = await deps.presign({
+      all: input.all ?? true,
+      ...(issuer !== undefined && { issuer: issuer.id }),
+      ...(input.signatures !== undefined && { signatures: input.signatures }),
+    })
+    return {
+      built,
+      signatures,
+      failed,
+      remaining,
+      ...(problems !== undefined && { problems: [...problems] }),
+    }
+  })
+
+  mount(app, deps, 'publish', () => publishNow(deps))
+
+  mount(app, deps, 'audit', async ({ query }) => {
+    const { after = 0, limit = AUDIT_LIMIT } = checkInput(query(), AuditQuery)
+    const rows = await store.audit(after, limit)
+    return {
+      rows: rows.map((row) => ({
+        id: row.id,
+        at: formatTime(Math.floor(row.atMs / 1000)),
+        issuer: row.issuer ?? null,
+        action: row.action,
+        serial: row.serial ?? null,
+        revision: row.seq,
+        detail: { ...row.detail },
+      })),
+      next: rows.length < limit ? null : (rows.at(-1)?.id ?? null),
+    }
+  })
+
+  app.get(`${ADMIN_PREFIX}/openapi.json`, (c) => c.json(openAPIDocument(new URL(c.req.url).origin)))
+}

@@ -1,0 +1,120 @@
+/**
+ * Prometheus text format 0.0.4 of what D1 knows of the whole deployment (R8.4). What one isolate happens to have seen is no
+ * metric: it stands in the log. No client address and no serial number ever appears.
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { Globals, IssuerState } from '../responder/admin-store.ts'
+
+type Sample = readonly [labels: Readonly<Record<string, string>>, value: number]
+
+/** One metric: HELP, TYPE, samples. Empty when there is nothing to say. */
+function metric(name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]): string {
+  if (samples.length === 0) return ''
+  const lines = samples.map(([labels, value]) => {
+    const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(text)}"`)
+    return `edge_ocsp_${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}`
+  })
+  return `# HELP edge_ocsp_${name} ${help}\n# TYPE edge_ocsp_${name} ${type}\n${lines.join('\n')}\n`
+}
+
+function escapeLabel(text: string): string {
+  return text.replace(/\\/g, '\\\\').replace(/\n/g, '\\n').replace(/"/g, '\\"')
+}
+
+/** Sequences are milliseconds * 1000, so the head tells when the last change was made. */
+function unpublishedSeconds(state: IssuerState, nowMs: number): number {
+  return state.head <= state.published ? 0 : Math.max(0, (nowMs - Math.floor(state.head / 1000)) / 1000)
+}
+
+function issuerMetrics(globals: Globals, nowMs: number): string[] {
+  const now: UnixSeconds = Math.floor(nowMs / 1000)
+  const each = (name: string, help: string, value: (state: IssuerState) => number | undefined) =>
+    metric(
+      name,
+      'gauge',
+      help,
+      globals.issuers.flatMap((state): Sample[] => {
+        const number = value(state)
+        return number === undefined ? [] : [[{ issuer: state.name }, number]]
+      }),
+    )
+  return [
+    each('issuer_enabled', '1 when requests for this issuer are answered.', ({ enabled }) =>
+      enabled ? 1 : 0,
+    ),
+    each('issuer_frozen', '1 when signing stands still until thaw.', ({ frozen }) => (frozen ? 1 : 0)),
+    each('certificates_built', 'Certificates in the bundles that are built.', ({ entries }) => entries),
+    each('certificates_added', 'Certificates recorded since their bundle was built.', ({ added }) => added),
+    each('slots', 'Bundles of the issuer.', ({ slots }) => slots),
+    each('slots_due', 'Bundles to be signed anew.', ({ slotsDue }) => slotsDue),
+    each('slots_failing', 'Bundles whose last build failed.', ({ slotsFailing }) => slotsFailing),
+    each(
+      'responders_active',
+      'Responders that are neither retired nor outside their validity.',
+      (state) => state.activeResponders,
+    ),
+    each(
+      'responder_not_after_seconds',
+      'Nearest notAfter of a responder that is not retired, Unix time.',
+      (state) => state.responderNotAfter,
+    ),
+    each('oldest_response_age_seconds', 'Age of the oldest thisUpdate.', ({ oldestThisUpdate }) =>
+      oldestThisUpdate === undefined ? undefined : now - oldestThisUpdate,
+    ),
+    each(
+      'nearest_next_update_seconds',
+      'Nearest nextUpdate, Unix time.',
+      ({ nearestNextUpdate }) => nearestNextUpdate,
+    ),
+    each(
+      'publisher_lag_seconds',
+      'Age of the newest change that no published root knows; 0 when there is none.',
+      (state) => unpublishedSeconds(state, nowMs),
+    ),
+  ]
+}
+
+/** @param ready whether /readyz says yes */
+export function formatMetrics(globals: Globals, boundSeconds: number, nowMs: number, ready: boolean): string {
+  const { publisher, lastRuns, counters } = globals
+  const gauge = (name: string, help: string, value: number) => metric(name, 'gauge', help, [[{}, value]])
+  const age = (ms: number) => Math.max(0, (nowMs - ms) / 1000)
+  return [
+    gauge('ready', '1 when /readyz answers 200.', ready ? 1 : 0),
+    gauge('issuers', 'Issuers on record.', globals.issuers.length),
+    gauge(
+      'propagation_bound_seconds',
+      'So long after publishing, no place serves an older revision.',
+      boundSeconds,
+    ),
+    gauge('overlay_items', 'Changes that the overlay root names.', globals.overlayItems),
+    gauge('root_version', 'Version of the last overlay root put.', publisher.version),
+    publisher.publishedAtMs === 0
+      ? ''
+      : gauge('root_age_seconds', 'Time since the last overlay root was put.', age(publisher.publishedAtMs)),
+    metric(
+      'job_last_run_age_seconds',
+      'gauge',
+      'Time since the last run of a job ended.',
+      lastRuns.map((run) => [{ job: run.job }, age(run.finishedMs)]),
+    ),
+    metric(
+      'job_last_run_ok',
+      'gauge',
+      '1 when the last run of a job ended well.',
+      lastRuns.map((run) => [{ job: run.job }, run.ok ? 1 : 0]),
+    ),
+    metric(
+      'job_last_run_remaining',
+      'gauge',
+      'Bundles that the last run of a job left due.',
+      lastRuns.map((run) => [{ job: run.job }, run.remaining]),
+    ),
+    ...issuerMetrics(globals, nowMs),
+    ...Object.entries(counters).map(([name, value]) =>
+      metric(`${name.replace(/[^a-z0-9_]/g, '_')}_total`, 'counter', 'Total since the database was made.', [
+        [{}, value],
+      ]),
+    ),
+  ].join('')
+}
