@@ -2,6 +2,7 @@
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { ERROR_RESPONSES } from '../ocsp/response-status.ts'
 import type { OCSPResponseStatus } from '../ocsp/response-status.ts'
+import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { toResponseStatus } from './errors.ts'
 import type { IssuerPolicy, Sequence } from './records.ts'
 import { refreshAt } from './windows.ts'
@@ -16,6 +17,8 @@ export interface StatusAnswer extends Window {
   readonly origin: Origin
   readonly issuer: number
   readonly certStatus: 'good' | 'revoked' | 'unknown' | 'several'
+  /** Hash of the (first) CertID: counted, to know when SHA-1 may go (R2.2). */
+  readonly hashAlgorithm: HashAlgorithm
   readonly profile: IssuerPolicy['profile']
   /** Position in the issuer's sequence that it is true for. */
   readonly asOf: Sequence
@@ -48,6 +51,7 @@ export interface AnswerFacts {
   readonly origin: Origin
   readonly issuer: number
   readonly certStatus: StatusAnswer['certStatus']
+  readonly hashAlgorithm: HashAlgorithm
   readonly window: Window
   readonly asOf: Sequence
   readonly personal: boolean
@@ -55,7 +59,7 @@ export interface AnswerFacts {
 }
 
 export async function statusAnswer(facts: AnswerFacts): Promise<StatusAnswer> {
-  const { der, origin, issuer, certStatus, window, asOf, personal, policy } = facts
+  const { der, origin, issuer, certStatus, hashAlgorithm, window, asOf, personal, policy } = facts
   const { maxAge } = policy
   return {
     responseStatus: 'successful',
@@ -63,6 +67,7 @@ export async function statusAnswer(facts: AnswerFacts): Promise<StatusAnswer> {
     origin,
     issuer,
     certStatus,
+    hashAlgorithm,
     profile: policy.profile,
     asOf,
     personal,

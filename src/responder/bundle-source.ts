@@ -74,6 +74,7 @@ export class BundleSource {
       origin: found.origin,
       issuer: issuer.id,
       certStatus: found.entry.certStatus.type,
+      hashAlgorithm: first.hashAlgorithm,
       window: found.window,
       asOf: found.bundle.asOf,
       personal: false,

@@ -67,6 +67,15 @@ async function checked(copy: Uint8Array, query: Query, now: UnixSeconds): Promis
   const window = { thisUpdate: only.thisUpdate, producedAt, nextUpdate: only.nextUpdate }
   if (!isCurrent(window, issuer.policy.profile, now)) return undefined
   const { policy } = issuer
-  const certStatus = only.certStatus.type
-  return statusAnswer({ der, origin: 'cache', issuer: issuer.id, certStatus, window, asOf, personal: false, policy })
+  return statusAnswer({
+    der,
+    origin: 'cache',
+    issuer: issuer.id,
+    certStatus: only.certStatus.type,
+    hashAlgorithm: first.hashAlgorithm,
+    window,
+    asOf,
+    personal: false,
+    policy,
+  })
 }

@@ -4,7 +4,6 @@
  * for a limited time and then does the work itself.
  */
 const WAIT_MS = 2_000
-const GIVE_UP = Symbol('give up')
 
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Promise<T>>()
@@ -22,8 +21,8 @@ export class SingleFlight<T> {
   async run(key: string, work: () => Promise<T>): Promise<T> {
     const flight = this.#flights.get(key)
     if (flight !== undefined) {
-      const value = await settledWithin(flight, WAIT_MS)
-      if (value !== GIVE_UP) return value
+      const settled = await settledWithin(flight, WAIT_MS)
+      if (settled !== undefined) return settled.value
     }
     const own = work()
     this.#flights.set(key, own)
@@ -36,14 +35,16 @@ export class SingleFlight<T> {
   }
 }
 
-/** The flight's value, or GIVE_UP when it failed or took too long: a failure is the owner's, not everybody's. */
-async function settledWithin<T>(flight: Promise<T>, ms: number): Promise<T | typeof GIVE_UP> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const timeout = new Promise<typeof GIVE_UP>((resolve) => {
-    timer = setTimeout(() => resolve(GIVE_UP), ms)
-  })
+/** The flight's value; undefined when it failed or took too long: a failure is the owner's, not everybody's. */
+async function settledWithin<T>(flight: Promise<T>, ms: number): Promise<{ value: T } | undefined> {
+  const { promise: timeout, resolve } = Promise.withResolvers<undefined>()
+  const timer = setTimeout(resolve, ms, undefined)
+  const settled = flight.then(
+    (value) => ({ value }),
+    () => undefined,
+  )
   try {
-    return await Promise.race([flight.catch(() => GIVE_UP), timeout])
+    return await Promise.race([settled, timeout])
   } finally {
     clearTimeout(timer)
   }

@@ -151,6 +151,7 @@ export class LiveSource {
       origin: 'live',
       issuer: issuer.id,
       certStatus: only?.certStatus.type ?? 'several',
+      hashAlgorithm: query.first.hashAlgorithm,
       window: intersection(windows, t0),
       asOf: Math.min(...statuses.map(({ asOf }) => asOf)),
       personal: nonce !== undefined,

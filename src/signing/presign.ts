@@ -17,6 +17,8 @@ const LEASE_SECONDS = 20 * 60
 /** No put starts later than this into a lease (attack 7). */
 const LAST_PUT_SECONDS = 10 * 60
 const PAGE = 64
+/** About five subrequests a slot, and an invocation may make 10,000. */
+const MAX_SLOTS = 1_000
 /** A value outlives its last nextUpdate by this much, then KV drops it for nothing. */
 const KEEP_SECONDS = 3_600
 /** KV refuses an expiration less than a minute ahead. */
@@ -57,7 +59,7 @@ export async function presign(ports: PresignPorts, options: PresignOptions): Pro
   const issuers = new Map<number, IssuerRecord | undefined>()
   const tried = new Set<string>()
   const scope = { all: options.all, ...(options.issuer === undefined ? {} : { issuer: options.issuer }) }
-  while (run.cost < options.budget) {
+  while (run.cost < options.budget && tried.size < MAX_SLOTS) {
     const due = await ports.slots.dueSlots(seconds(ports.clock), PAGE + tried.size, scope)
     const open = due.filter((slot) => !tried.has(`${slot.issuer}/${slot.k}/${slot.slot}`))
     if (open.length === 0) break

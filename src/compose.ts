@@ -1,0 +1,169 @@
+/** The composition root: bindings and secrets in, one Worker out. The only file that builds adapters. */
+import type { Hono } from 'hono'
+import type { Env } from './env.ts'
+import { readSettings } from './env.ts'
+import type { AdminDeps } from './http/admin-deps.ts'
+import { healthApp } from './http/health.ts'
+import { consoleLog, observer } from './http/observe.ts'
+import { serveOCSP } from './http/ocsp.ts'
+import { pagesApp } from './http/pages.ts'
+import { runScheduled } from './jobs/scheduled.ts'
+import { publish, publishChange } from './overlay/publisher.ts'
+import { OverlayReader } from './overlay/reader.ts'
+import { AnswerMemory } from './responder/answer-memory.ts'
+import { BundleSource } from './responder/bundle-source.ts'
+import { IssuerDirectory } from './responder/issuers.ts'
+import { LiveCopies } from './responder/live-copies.ts'
+import type { Clock, DerivedStore } from './responder/ports.ts'
+import type { ResponderPorts } from './responder/respond.ts'
+import { parseKeyEncryptionKey } from './signing/key-custody.ts'
+import { LiveSource } from './signing/live-source.ts'
+import { presign } from './signing/presign.ts'
+import { SignerPool } from './signing/signers.ts'
+import { D1AdminStore } from './storage/d1-admin-store.ts'
+import { D1OverlayStore } from './storage/d1-overlay-store.ts'
+import { D1SlotStore } from './storage/d1-slot-store.ts'
+import { D1StatusStore } from './storage/d1-status-store.ts'
+import { CacheAPIEdgeCache } from './storage/edge-cache.ts'
+import { decodeIssuerPage, encodeIssuerPage } from './storage/issuer-page.ts'
+import { KVDerivedStore } from './storage/kv-derived-store.ts'
+
+export interface Worker {
+  fetch(request: Request): Promise<Response>
+  scheduled(): Promise<void>
+}
+
+const clock: Clock = { nowMs: () => Date.now() }
+const random = () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+/** @param background keeps work alive after the answer has left (waitUntil) */
+export function compose(env: Env, background: (work: Promise<unknown>) => void): Worker {
+  const { settings, problems } = readSettings(env)
+  for (const problem of problems) consoleLog.event('warn', { what: 'setting', problem })
+  const boundMs = settings.boundSeconds * 1000
+  const secret = (name: string) => secretOf(env, name)
+  const kek = () => parseKeyEncryptionKey(env.KEY_ENCRYPTION_KEY)
+
+  const status = new D1StatusStore(env.DB)
+  const overlayStore = new D1OverlayStore(env.DB)
+  const slots = new D1SlotStore(env.DB)
+  const record = new D1AdminStore(env.DB)
+  const kv = new KVDerivedStore(env.RESPONSES)
+  const cache = new CacheAPIEdgeCache(caches.default)
+
+  const overlay = new OverlayReader({ derived: kv, overlay: overlayStore, clock, random, background }, boundMs)
+  /** What this isolate publishes it also believes at once: a revocation shows where it was made without waiting for KV. */
+  const derived: Pick<DerivedStore, 'readRoot' | 'writeRoot'> = {
+    readRoot: () => kv.readRoot(),
+    async writeRoot(bytes) {
+      await kv.writeRoot(bytes)
+      overlay.adopt(bytes)
+    },
+  }
+  const signers = new SignerPool({ keys: status, kek, secret })
+  const bundles = new BundleSource({ derived: kv, cache, background })
+  const live = new LiveSource({ status, bundles, signers, clock, latestRoot: () => overlay.latest, background })
+  const publisher = { overlay: overlayStore, derived, clock, random, sleep }
+  const responder: ResponderPorts = {
+    clock,
+    overlay,
+    issuers: new IssuerDirectory({ derived: kv, status, decodePage: decodeIssuerPage, background }),
+    memory: new AnswerMemory(),
+    bundles,
+    copies: new LiveCopies(cache, background),
+    live,
+  }
+  const observe = observer(consoleLog, env.METRICS, settings.logSampleRate, Math.random)
+  const sign = (options: { issuer?: number; all: boolean; budget: number }) =>
+    presign({ slots, status, derived: kv, signers, clock, log: consoleLog, random }, options)
+
+  const administration: AdminDeps = {
+    store: record,
+    clock,
+    async publish(change) {
+      live.absent.clear() // what was just recorded must not be refused from memory
+      if (change !== undefined) {
+        const published = await publishChange(publisher, change.issuer, change.revision)
+        return published === undefined ? overtaken : { published: true, publishedAtMs: published.publishedAtMs }
+      }
+      const published = await publish(publisher)
+      return published === undefined ? overtaken : { published: true, ...published }
+    },
+    presign: ({ signatures = settings.signaturesPerRun, ...scope }) => sign({ ...scope, budget: signatures }),
+    kek: orUndefined(kek),
+    secret,
+    adminToken: env.ADMIN_TOKEN,
+    adminHost: env.ADMIN_HOST,
+    boundSeconds: settings.boundSeconds,
+    writeIssuerPage: (issuer) => kv.writeIssuerPage(issuer.id, encodeIssuerPage(issuer)),
+    log: consoleLog,
+  }
+  const health = healthApp({ ...administration, boundSeconds: settings.boundSeconds })
+  const pages = pagesApp({
+    issuerCertificate: async (name) => (await record.findIssuer(name))?.certificate,
+    clock,
+  })
+  let admin: Hono | undefined
+
+  return {
+    async fetch(request) {
+      switch (ownerOf(request)) {
+        case 'ocsp':
+          return serveOCSP(request, responder, observe)
+        case 'health':
+          return health.fetch(request)
+        case 'pages':
+          return pages.fetch(request)
+        case 'admin':
+          // Loaded on first use: the X.509 module behind it is never evaluated for OCSP.
+          admin ??= (await import('./http/admin.ts')).adminApp(administration)
+          return admin.fetch(request)
+      }
+    },
+    scheduled: () =>
+      runScheduled({
+        publish: () => publish(publisher),
+        presign: () => sign({ all: false, budget: settings.signaturesPerRun }),
+        overlay: overlayStore,
+        slots,
+        runs: record,
+        clock,
+        log: consoleLog,
+      }),
+  }
+}
+
+const overtaken = {
+  published: false,
+  problem: 'another publisher is at work; the next heartbeat, within a minute, will publish it',
+}
+
+const HEALTH = new Set(['/healthz', '/readyz', '/metrics'])
+const PAGES = new Set(['/', '', '/favicon.ico', '/robots.txt'])
+
+/** Everything that is not one of a few fixed paths is an OCSP request, under any prefix (R5.13). */
+function ownerOf(request: Request): 'ocsp' | 'admin' | 'health' | 'pages' {
+  const { url, method } = request
+  const path = url.slice(url.indexOf('/', 8)) // after "http://" or "https://" and the host
+  if (path.startsWith('/admin/')) return 'admin'
+  if (method !== 'GET' && method !== 'HEAD') return 'ocsp'
+  if (path.startsWith('/issuers/') && path.endsWith('.cer')) return 'pages'
+  const query = path.indexOf('?')
+  const plain = query < 0 ? path : path.slice(0, query)
+  return HEALTH.has(plain) ? 'health' : PAGES.has(plain) ? 'pages' : 'ocsp'
+}
+
+/** A Worker secret by a name that is known only at run time (custody `secret`). */
+function secretOf(env: Env, name: string): string | undefined {
+  const value: unknown = Object.entries(env).find(([key]) => key === name)?.[1]
+  return typeof value === 'string' ? value : undefined
+}
+
+function orUndefined(read: () => Uint8Array): Uint8Array | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * The headers of an answer, computed at the moment of serving (RFC 9919 section 7.2, R2.7-R2.18, R6.1-R6.13): max-age counts
+ * from Date, so no honest cache holds an answer past its nextUpdate.
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { Answer, StatusAnswer } from '../responder/answer.ts'
+import { httpDate } from '../responder/answer.ts'
+
+/** Exactly this, without parameters: nginx compares the whole value (R1.102). */
+export const OCSP_RESPONSE_TYPE = 'application/ocsp-response'
+/** Date + max-age lies strictly before nextUpdate (R2.10). */
+const MARGIN_SECONDS = 1
+/** For tryLater: as long as the isolate waits before it tries the record again. */
+const RETRY_AFTER_SECONDS = '30'
+
+export function answerHeaders(answer: Answer, now: UnixSeconds): Record<string, string> {
+  if (answer.responseStatus !== 'successful')
+    return answer.responseStatus === 'tryLater'
+      ? {
+          'Content-Type': OCSP_RESPONSE_TYPE,
+          'Cache-Control': 'no-store',
+          'Retry-After': RETRY_AFTER_SECONDS,
+          Date: date(now),
+        }
+      : { 'Content-Type': OCSP_RESPONSE_TYPE, 'Cache-Control': 'no-store', Date: date(now) }
+  if (answer.personal)
+    return { 'Content-Type': OCSP_RESPONSE_TYPE, 'Cache-Control': 'no-store', Date: date(now) }
+  return {
+    'Content-Type': OCSP_RESPONSE_TYPE,
+    'Cache-Control': `max-age=${maxAge(answer, now)}, public, no-transform, must-revalidate`,
+    ETag: answer.etag,
+    Expires: answer.expires,
+    'Last-Modified': answer.lastModified,
+    Date: date(now),
+  }
+}
+
+/** Seconds that a cache may keep it from now on; never negative, never to or past nextUpdate. */
+export function maxAge(answer: StatusAnswer, now: UnixSeconds): number {
+  return Math.max(0, Math.min(answer.maxAgeSeconds, answer.freshUntil - now - MARGIN_SECONDS))
+}
+
+/** Whether the client's copy is still the answer (RFC 9110 13.1.2, 13.1.3): If-None-Match wins over If-Modified-Since. */
+export function notModified(headers: Headers, answer: Answer): boolean {
+  if (answer.responseStatus !== 'successful' || answer.personal) return false
+  const noneMatch = headers.get('If-None-Match')
+  if (noneMatch !== null)
+    return noneMatch.split(',').some((tag) => {
+      const value = tag.trim()
+      return value === '*' || value === answer.etag || value === `W/${answer.etag}` // weak comparison (R6.11)
+    })
+  const since = headers.get('If-Modified-Since')
+  if (since === null) return false
+  const time = Date.parse(since)
+  return Number.isFinite(time) && answer.producedAt * 1000 <= time
+}
+
+let lastSecond = -1
+let lastDate = ''
+
+/** The text changes once a second; making it costs more than all other headers together. */
+function date(now: UnixSeconds): string {
+  if (now !== lastSecond) {
+    lastSecond = now
+    lastDate = httpDate(now)
+  }
+  return lastDate
+}

@@ -1,0 +1,61 @@
+/**
+ * The cron job, every minute: heartbeat of the overlay, re-signing within its budget, growth of slots, pruning. Each step
+ * stands alone: what fails is logged and recorded, and the next one runs.
+ */
+import type { Published } from '../overlay/publisher.ts'
+import type { AdminStore } from '../responder/admin-store.ts'
+import type { Clock, EventLog, OverlayStore, SlotStore } from '../responder/ports.ts'
+import type { PresignOutcome } from '../signing/presign.ts'
+
+/** A slot doubles at about this many certificates. */
+const MAX_SLOT_ENTRIES = 1_000
+/** Rows deleted in one run, so that a large expiry does not hold up the heartbeat. */
+const PRUNE_ROWS = 5_000
+
+export interface ScheduledPorts {
+  readonly publish: () => Promise<Published | undefined>
+  readonly presign: () => Promise<PresignOutcome>
+  readonly overlay: Pick<OverlayStore, 'pruneOverlay'>
+  readonly slots: Pick<SlotStore, 'startGrowth' | 'finishGrowth' | 'pruneCertificates'>
+  readonly runs: Pick<AdminStore, 'recordRun'>
+  readonly clock: Clock
+  readonly log: EventLog
+}
+
+export async function runScheduled(ports: ScheduledPorts): Promise<void> {
+  const startedMs = ports.clock.nowMs()
+  const now = Math.floor(startedMs / 1000)
+  const problems: string[] = []
+  const step = async <T>(name: string, work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work()
+    } catch (error) {
+      const problem = `${name}: ${error instanceof Error ? error.message : String(error)}`
+      problems.push(problem)
+      ports.log.event('error', { what: 'cron step failed', step: name, problem })
+      return undefined
+    }
+  }
+
+  await step('publish', ports.publish)
+  await step('grow', () => ports.slots.startGrowth(now, MAX_SLOT_ENTRIES))
+  const signed = await step('presign', ports.presign)
+  const grown = await step('switch', () => ports.slots.finishGrowth())
+  if (grown !== undefined && grown.length > 0) await step('publish growth', ports.publish)
+  await step('prune overlay', () => ports.overlay.pruneOverlay(now))
+  await step('prune certificates', () => ports.slots.pruneCertificates(now, PRUNE_ROWS))
+
+  problems.push(...(signed?.problems ?? []))
+  const run = {
+    job: 'cron',
+    startedMs,
+    finishedMs: ports.clock.nowMs(),
+    ok: problems.length === 0,
+    built: signed?.built ?? 0,
+    signatures: signed?.signatures ?? 0,
+    failed: signed?.failed ?? 0,
+    remaining: signed?.remaining ?? 0,
+    ...(problems.length === 0 ? {} : { error: problems.join('; ').slice(0, 1_000) }),
+  }
+  await step('record', () => ports.runs.recordRun(run))
+}
