@@ -3,7 +3,7 @@
  * per process and algorithm (RSA takes its time); certificates are made for each PKI.
  */
 import type { UnixSeconds } from '../../src/asn1/generalized-time.ts'
-import { generateKeyPair, type KeyPairBytes } from '../../src/cli/dev/generate-key.ts'
+import { generateKeyPair, type KeyPairBytes, publicKeyBits } from '../../src/cli/dev/generate-key.ts'
 import {
   authorityKeyIdentifier,
   basicConstraints,
@@ -141,7 +141,7 @@ export async function makeTestPKI(options: TestPKIOptions): Promise<TestPKI> {
     organization: 'Edge OCSP test',
     commonName: options.caName ?? 'Test CA',
   })
-  const caKeyHash = await digest('SHA-1', publicKeyBits(caKey.spki))
+  const caKeyHash = caKey.keyIdentifier
   const caNotBefore = options.caNotBefore ?? now - DAY
   const caNotAfter = options.caNotAfter ?? now + 3650 * DAY
   const certificate = await issueCertificate(
@@ -173,7 +173,7 @@ export async function makeTestPKI(options: TestPKIOptions): Promise<TestPKI> {
   }
 
   const key = delegated ? await keyPair(algorithm, 'responder', freshKeys) : caKey
-  const keyHash = await digest('SHA-1', publicKeyBits(key.spki))
+  const keyHash = key.keyIdentifier
   const responderExtensions = [
     extendedKeyUsage(OCSP_SIGNING),
     ocspNoCheck(),
@@ -285,21 +285,6 @@ export async function digest(hash: HashAlgorithm, bytes: Uint8Array): Promise<Ui
 
 export function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
-}
-
-/** Value of the BIT STRING in a SubjectPublicKeyInfo: the last element, after its octet of unused bits. */
-export function publicKeyBits(spki: Uint8Array): Uint8Array {
-  const outer = header(spki, 0)
-  const algorithm = header(spki, outer.start)
-  return spki.subarray(header(spki, algorithm.end).start + 1)
-}
-
-function header(der: Uint8Array, at: number): { start: number; end: number } {
-  const first = der[at + 1] ?? 0
-  if (first < 0x80) return { start: at + 2, end: at + 2 + first }
-  const octets = der.subarray(at + 2, at + 2 + (first & 0x7f))
-  const start = at + 2 + octets.length
-  return { start, end: start + octets.reduce((length, octet) => length * 256 + octet, 0) }
 }
 
 const keys = new Map<string, Promise<KeyPairBytes>>()

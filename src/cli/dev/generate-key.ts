@@ -1,4 +1,6 @@
 /** Fresh key pairs, as bytes. For the demonstration PKI and for tests. */
+import { DERReader } from '../../asn1/der-reader.ts'
+import { bufferSource } from '../../pkix/buffer-source.ts'
 import type { SignatureAlgorithm } from '../../responder/records.ts'
 import { SIGNATURE_ALGORITHMS } from '../../signing/algorithms.ts'
 
@@ -7,6 +9,8 @@ export interface KeyPairBytes {
   readonly pkcs8: Uint8Array
   /** DER SubjectPublicKeyInfo. */
   readonly spki: Uint8Array
+  /** SHA-1 of the public key's bits (RFC 5280 4.2.1.2, method 1): key identifier, and KeyHash of a ResponderID. */
+  readonly keyIdentifier: Uint8Array
 }
 
 /** @param rsaBits modulus length, for the RSA algorithms */
@@ -18,7 +22,21 @@ export async function generateKeyPair(algorithm: SignatureAlgorithm, rsaBits = 2
       : importParameters
   const pair = await crypto.subtle.generateKey(parameters, true, ['sign', 'verify'])
   if (!('privateKey' in pair)) throw new TypeError(`${algorithm} makes no key pair`)
-  return { pkcs8: await exportKey('pkcs8', pair.privateKey), spki: await exportKey('spki', pair.publicKey) }
+  const spki = await exportKey('spki', pair.publicKey)
+  const keyIdentifier = await crypto.subtle.digest('SHA-1', bufferSource(publicKeyBits(spki)))
+  return {
+    pkcs8: await exportKey('pkcs8', pair.privateKey),
+    spki,
+    keyIdentifier: new Uint8Array(keyIdentifier),
+  }
+}
+
+/** Value of the BIT STRING of a SubjectPublicKeyInfo. */
+export function publicKeyBits(spki: Uint8Array): Uint8Array {
+  return new DERReader(spki).sequence((reader) => {
+    reader.raw()
+    return reader.bitString()
+  })
 }
 
 async function exportKey(format: 'pkcs8' | 'spki', key: CryptoKey): Promise<Uint8Array> {

@@ -106,6 +106,7 @@ export function basicConstraints(cA: boolean, pathLenConstraint?: number): Certi
 }
 
 export const OCSP_SIGNING = '1.3.6.1.5.5.7.3.9'
+export const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
 
 export function extendedKeyUsage(...purposes: readonly string[]): CertificateExtension {
   return { extnID: '2.5.29.37', critical: false, value: sequence(...purposes.map(oid)) }
