@@ -1,0 +1,253 @@
+/**
+ * The one transaction that changes certificates: recorded, revoked, held, released, dated. What is to happen to each row is
+ * decided in SQL (the `plan` below) against the row as it stands in that very transaction; every statement before the writes
+ * of the rows evaluates the same plan, so overlay, slots and audit follow exactly the rows that change.
+ */
+import { serialHash } from '../bundle/slot.ts'
+import { NotFoundError } from '../responder/admin-store.ts'
+import type { Sequence } from '../responder/records.ts'
+import {
+  type Database,
+  numberIn,
+  optionalNumberIn,
+  type Row,
+  type StoreOptions,
+  textIn,
+  transact,
+} from './database.ts'
+import { encodeHex } from './hex.ts'
+import { STATUSES } from './record-codec.ts'
+
+/** What a row should become. Values are as checked by the caller. */
+export interface Wish {
+  readonly serial: Uint8Array
+  /** Number of the status: 0 good, 1 revoked, 2 hold, 3 released. */
+  readonly goal: number
+  readonly revocationTime: number | undefined
+  /** 0 = unspecified; undefined = as recorded. */
+  readonly reason: number | undefined
+  readonly notBefore: number
+  readonly notAfter: number
+}
+
+/** add, change (of status, time or reason), fill (a date not known before) and same leave no doubt; the others refuse. */
+export type Act =
+  | 'add'
+  | 'change'
+  | 'fill'
+  | 'same'
+  | 'absent'
+  | 'revokedIsFinal'
+  | 'onHold'
+  | 'notOnHold'
+  | 'holdBarred'
+  | 'datesDiffer'
+
+const ACTS: readonly Act[] = [
+  'add',
+  'change',
+  'fill',
+  'same',
+  'absent',
+  'revokedIsFinal',
+  'onHold',
+  'notOnHold',
+  'holdBarred',
+  'datesDiffer',
+]
+
+export interface Applied {
+  readonly act: Act
+  /** rev of the row after the transaction; 0 when there is none. */
+  readonly rev: Sequence
+  /** Until when the overlay names the serial; 0 when it does not. */
+  readonly keepUntil: number
+}
+
+/** ?1 issuer, ?2 wishes as JSON rows, ?3 now in ms, ?4 = 1: rows not recorded are added, ?5 the default revocation time. */
+const PLAN = `
+  WITH input AS (
+    SELECT j.key AS pos, j.value->>0 AS hash, unhex(j.value->>1) AS serial, j.value->>2 AS goal, j.value->>3 AS time,
+      j.value->>4 AS reason, j.value->>5 AS nb, j.value->>6 AS na
+    FROM json_each(?2) j
+  ), joined AS (
+    SELECT input.*, i.seq, i.unknown_signed, i.policy, c.status AS old, c.revoked_at AS old_time, c.reason AS old_reason,
+      c.not_before AS old_nb, c.not_after AS old_na, c.rev AS old_rev
+    FROM input CROSS JOIN issuers i
+    LEFT JOIN certificates c ON c.issuer = i.id AND c.hash = input.hash AND c.serial = input.serial
+    WHERE i.id = ?1
+  ), wanted AS (
+    SELECT *,
+      CASE WHEN goal IN (1, 2) THEN coalesce(time, iif(old = goal, old_time, NULL), ?5) ELSE 0 END AS new_time,
+      CASE goal WHEN 1 THEN iif(reason IS NULL AND old = 1, old_reason, nullif(reason, 0)) WHEN 2 THEN 6 END AS new_reason
+    FROM joined
+  ), plan AS (
+    SELECT *, CASE
+      WHEN old IS NULL AND NOT ?4 THEN 'absent'
+      WHEN old = 1 AND goal <> 1 THEN 'revokedIsFinal'
+      WHEN goal = 2 AND old IS NOT 2 AND policy->>'profile' = 'public-trust' THEN 'holdBarred'
+      WHEN old IS NULL THEN 'add'
+      WHEN goal = 0 AND old = 2 THEN 'onHold'
+      WHEN goal = 3 AND old = 0 THEN 'notOnHold'
+      WHEN goal = 3 AND old = 2 THEN 'change'
+      WHEN goal IN (1, 2) AND (old <> goal OR old_time <> new_time OR old_reason IS NOT new_reason) THEN 'change'
+      WHEN (nb <> 0 AND old_nb <> 0 AND nb <> old_nb) OR (na <> 0 AND old_na <> 0 AND na <> old_na) THEN 'datesDiffer'
+      WHEN (nb <> 0 AND old_nb = 0) OR (na <> 0 AND old_na = 0) THEN 'fill'
+      ELSE 'same'
+    END AS act
+    FROM wanted
+  )`
+
+const READ_PLAN = `${PLAN} SELECT pos, act, old_rev FROM plan ORDER BY pos`
+
+const RAISE_SEQ = `${PLAN}
+  UPDATE issuers SET seq = max(seq + 1, ?3 * 1000)
+  WHERE id = ?1 AND EXISTS (SELECT 1 FROM plan WHERE act IN ('add', 'change', 'fill'))
+  RETURNING seq`
+
+/**
+ * A row that is recorded as revoked or held at once needs an overlay item only where something was signed for it before, which
+ * is so when the issuer's policy for unknown serials ever was to sign.
+ */
+const ADD_ITEMS = `${PLAN}
+  INSERT INTO changes (issuer, hash, serial, seq, keep_until)
+  SELECT i.id, p.hash, p.serial, i.seq, max(?3 / 1000 + i.longest_validity + 3600, i.horizon)
+  FROM plan p JOIN issuers i ON i.id = ?1
+  WHERE p.act = 'change' OR (p.act = 'add' AND p.goal <> 0 AND i.unknown_signed = 1)
+  ON CONFLICT (issuer, hash, serial) DO UPDATE SET seq = excluded.seq, keep_until = max(keep_until, excluded.keep_until)`
+
+/** The slots of every era: k, and k_next while doubling. */
+const MARK_SLOTS = `${PLAN}
+  UPDATE slots SET
+    changed_seq = iif(m.changed, m.seq, changed_seq),
+    added_since = iif(added = 0 AND m.fresh > 0, ?3 / 1000, added_since),
+    added = added + m.fresh,
+    added_seq = iif(m.fresh > 0, m.seq, added_seq)
+  FROM (
+    SELECT e.k, p.hash >> (32 - e.k) AS slot, e.seq, sum(p.act = 'add') AS fresh,
+      max(p.act = 'change' OR (p.act = 'add' AND p.goal <> 0)) AS changed
+    FROM plan p CROSS JOIN (
+      SELECT k, seq FROM issuers WHERE id = ?1
+      UNION ALL SELECT k_next, seq FROM issuers WHERE id = ?1 AND k_next IS NOT NULL
+    ) e
+    WHERE p.act IN ('add', 'change') GROUP BY 1, 2
+  ) m
+  WHERE slots.issuer = ?1 AND slots.k = m.k AND slots.slot = m.slot`
+
+/** One row for each status that is not good; good ones and dates are counted, or the audit would outgrow the record. */
+const AUDIT = `${PLAN}
+  INSERT INTO audit (at_ms, action, issuer, serial, seq, detail)
+  SELECT ?3, CASE WHEN p.goal = p.old THEN 'certificate.revised' ELSE 'certificate.' || (
+      CASE p.goal WHEN 1 THEN 'revoked' WHEN 2 THEN 'held' ELSE 'released' END) END,
+    i.id, p.serial, i.seq, json_object('from', p.old, 'to', p.goal, 'revocationTime', p.new_time, 'reason', p.new_reason,
+      'previousTime', p.old_time, 'previousReason', p.old_reason, 'notBefore', p.nb, 'notAfter', p.na)
+  FROM plan p JOIN issuers i ON i.id = ?1
+  WHERE p.act = 'change' OR (p.act = 'add' AND p.goal <> 0)
+  UNION ALL
+  SELECT ?3, iif(p.act = 'add', 'certificates.added', 'certificates.dated'), i.id, NULL, i.seq, json_object('count', count(*))
+  FROM plan p JOIN issuers i ON i.id = ?1
+  WHERE p.act = 'fill' OR (p.act = 'add' AND p.goal = 0) GROUP BY p.act`
+
+const CHANGE_ROWS = `${PLAN}
+  UPDATE certificates SET
+    status = iif(p.act = 'change', p.goal, certificates.status),
+    revoked_at = iif(p.act = 'change', p.new_time, certificates.revoked_at),
+    reason = iif(p.act = 'change', p.new_reason, certificates.reason),
+    changed_at = iif(p.act = 'change', ?3 / 1000, certificates.changed_at),
+    not_before = iif(certificates.not_before = 0, p.nb, certificates.not_before),
+    not_after = iif(certificates.not_after = 0, p.na, certificates.not_after),
+    rev = (SELECT seq FROM issuers WHERE id = ?1)
+  FROM plan p
+  WHERE p.act IN ('change', 'fill')
+    AND certificates.issuer = ?1 AND certificates.hash = p.hash AND certificates.serial = p.serial`
+
+const ADD_ROWS = `${PLAN}
+  INSERT INTO certificates (issuer, hash, serial, status, revoked_at, reason, not_before, not_after, changed_at, rev)
+  SELECT i.id, p.hash, p.serial, p.goal, p.new_time, p.new_reason, p.nb, p.na, 0, i.seq
+  FROM plan p JOIN issuers i ON i.id = ?1 WHERE p.act = 'add'`
+
+/** For a single row: until when the overlay names it. */
+const READ_ITEM = 'SELECT keep_until FROM changes WHERE issuer = ?1 AND hash = ?2 AND serial = unhex(?3)'
+
+/** A revocation time that is not given is the present minute: seconds would tell apart what nobody measured. */
+const DEFAULT_TIME_STEP_SECONDS = 60
+const BULK_TIMEOUT_MS = 25_000
+
+export interface ApplyOptions extends StoreOptions {
+  /** Whether serials that are not recorded are added. */
+  readonly add: boolean
+}
+
+/**
+ * Applies the wishes as one transaction. No serial may occur twice among them.
+ * @returns one result for each, in order
+ * @throws NotFoundError when there is no such issuer; StorageError
+ */
+export async function applyWishes(
+  db: Database,
+  issuer: number,
+  wishes: readonly Wish[],
+  nowMs: number,
+  options: ApplyOptions,
+): Promise<Applied[]> {
+  const json = `[${wishes.map(encodeWish).join(',')}]`
+  const minute = Math.floor(nowMs / 1000 / DEFAULT_TIME_STEP_SECONDS) * DEFAULT_TIME_STEP_SECONDS
+  const planned = (sql: string) => db.prepare(sql).bind(issuer, json, nowMs, options.add ? 1 : 0, minute)
+  const statements = [READ_PLAN, RAISE_SEQ, ADD_ITEMS, MARK_SLOTS, AUDIT, CHANGE_ROWS, ADD_ROWS].map(planned)
+  const [single] = wishes
+  if (wishes.length === 1 && single !== undefined) {
+    statements.push(db.prepare(READ_ITEM).bind(issuer, serialHash(single.serial), encodeHex(single.serial)))
+  }
+  const results = await transact(db, statements, options.timeoutMs ?? BULK_TIMEOUT_MS)
+  const plan = results[0]?.results ?? []
+  if (plan.length !== wishes.length) throw new NotFoundError(`no issuer has the id ${issuer}`)
+  const raised = results[1]?.results[0]
+  const seq = raised === undefined ? 0 : numberIn(raised, 'seq')
+  const item = results[statements.length - 1]?.results[0]
+  const keepUntil = wishes.length === 1 && item !== undefined ? numberIn(item, 'keep_until') : 0
+  return plan.map((row) => decodePlan(row, seq, keepUntil))
+}
+
+/** A wish as the plan reads it; also what chunks are measured by. */
+export function encodeWish(w: Wish): string {
+  const { serial, goal, revocationTime, reason, notBefore, notAfter } = w
+  const hash = serialHash(serial)
+  return JSON.stringify([
+    hash,
+    encodeHex(serial),
+    goal,
+    revocationTime ?? null,
+    reason ?? null,
+    notBefore,
+    notAfter,
+  ])
+}
+
+function decodePlan(row: Row, seq: Sequence, keepUntil: number): Applied {
+  const name = textIn(row, 'act')
+  const act = ACTS.find((known) => known === name) ?? 'same'
+  const written = act === 'add' || act === 'change' || act === 'fill'
+  return { act, rev: written ? seq : (optionalNumberIn(row, 'old_rev') ?? 0), keepUntil }
+}
+
+/** Why a wish was refused, in words for the operator; undefined when it was not. */
+export function refusalOf(act: Act, goal: number): string | undefined {
+  switch (act) {
+    case 'revokedIsFinal':
+      return `is recorded as revoked, which is final: it cannot become ${STATUSES[goal]}`
+    case 'onHold':
+      return 'is recorded as on hold: release it explicitly if it is to be good again'
+    case 'notOnHold':
+      return 'is not on hold: there is nothing to release'
+    case 'holdBarred':
+      return 'certificateHold is not allowed under the profile public-trust'
+    case 'datesDiffer':
+      return 'is recorded with another notBefore or notAfter: a serial number names one certificate'
+    case 'add':
+    case 'change':
+    case 'fill':
+    case 'same':
+    case 'absent':
+      return undefined
+  }
+}

@@ -1,0 +1,145 @@
+/** Re-signing: which slots are due, who builds them, what was built (D1 primary). */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { slotRange } from '../bundle/slot.ts'
+import type { LeasedSlot, SlotStore } from '../responder/ports.ts'
+import type { CertificateRow, Sequence } from '../responder/records.ts'
+import { type Database, numberIn, query, type StoreOptions, textIn, transact } from './database.ts'
+import { pruneCertificates } from './prune.ts'
+import { CERTIFICATE_COLUMNS, corrupt, decodeCertificateRow } from './record-codec.ts'
+import { finishGrowth, startGrowth } from './slot-growth.ts'
+import { DUE, DUE_ORDER } from './slot-rules.ts'
+
+const FROM_DUE = `FROM slots s JOIN issuers i ON i.id = s.issuer WHERE (?3 IS NULL OR s.issuer = ?3) AND ${DUE}`
+const DUE_SLOTS = `SELECT s.issuer, s.k, s.slot ${FROM_DUE} ORDER BY ${DUE_ORDER} LIMIT ?4`
+const COUNT_DUE = `SELECT count(*) AS due ${FROM_DUE}`
+
+/** The holder of an expired lease may be alive and put an old bundle over ours: one more build is then owed (attack 7). */
+const LEASE = `
+  UPDATE slots SET lease = hex(randomblob(16)), lease_until = ?4 + ?5, again = iif(lease IS NULL, again, 1)
+  WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND (lease IS NULL OR lease_until <= ?4)
+  RETURNING lease`
+
+const READ_HEAD = 'SELECT seq, floor FROM issuers WHERE id = ?1'
+const READ_ROWS = `
+  SELECT ${CERTIFICATE_COLUMNS} FROM certificates c
+  WHERE c.issuer = ?1 AND c.hash BETWEEN ?2 AND ?3 ORDER BY c.hash, c.serial`
+
+/** Certificates recorded after the rows were read stay counted as added: added_seq tells whether there are any. */
+const RECORD = `
+  UPDATE slots SET
+    built_seq = ?5, entries = ?6, bytes = ?7, this_update = ?8, next_update = ?9, refresh_at = ?10, built_at = ?11,
+    added = iif(added_seq <= ?5, 0, (
+      SELECT count(*) FROM certificates c WHERE c.issuer = ?1 AND c.hash BETWEEN ?12 AND ?13 AND c.rev > ?5)),
+    added_since = iif(added_seq <= ?5, 0, ?11),
+    lease = NULL, lease_until = 0, again = iif(again = 1, 2, 0), failures = 0, last_error = NULL
+  WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND lease = ?4 AND built_seq <= ?5
+  RETURNING slot`
+const COUNT_SIGNATURES = `
+  UPDATE counters SET value = value + CASE name WHEN 'bundles_built' THEN 1 ELSE ?1 END
+  WHERE name IN ('bundles_built', 'signatures_made')`
+
+const RELEASE = `
+  UPDATE slots SET lease = NULL, lease_until = 0, failures = failures + (?5 <> ''), last_error = nullif(?5, '')
+  WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND lease = ?4`
+const COUNT_FAILURE = "UPDATE counters SET value = value + 1 WHERE name = 'builds_failed' AND ?1 <> ''"
+
+interface SlotName {
+  readonly issuer: number
+  readonly k: number
+  readonly slot: number
+}
+
+export class D1SlotStore implements SlotStore {
+  readonly #db: Database
+  readonly #timeoutMs: number | undefined
+
+  constructor(db: Database, options: StoreOptions = {}) {
+    this.#db = db
+    this.#timeoutMs = options.timeoutMs
+  }
+
+  async dueSlots(
+    now: UnixSeconds,
+    limit: number,
+    options: { all: boolean; issuer?: number },
+  ): Promise<SlotName[]> {
+    const statement = this.#db
+      .prepare(DUE_SLOTS)
+      .bind(now, options.all ? 1 : 0, options.issuer ?? null, limit)
+    const rows = await query(this.#db, statement, this.#timeoutMs)
+    return rows.map((row) => ({
+      issuer: numberIn(row, 'issuer'),
+      k: numberIn(row, 'k'),
+      slot: numberIn(row, 'slot'),
+    }))
+  }
+
+  async countDue(now: UnixSeconds, options: { all: boolean; issuer?: number }): Promise<number> {
+    const statement = this.#db.prepare(COUNT_DUE).bind(now, options.all ? 1 : 0, options.issuer ?? null)
+    const [row] = await query(this.#db, statement, this.#timeoutMs)
+    return row === undefined ? 0 : numberIn(row, 'due')
+  }
+
+  async lease(name: SlotName, now: UnixSeconds, seconds: number): Promise<LeasedSlot | undefined> {
+    const { issuer, k, slot } = name
+    const statement = this.#db.prepare(LEASE).bind(issuer, k, slot, now, seconds)
+    const [row] = await query(this.#db, statement, this.#timeoutMs)
+    return row === undefined ? undefined : { issuer, k, slot, lease: textIn(row, 'lease') }
+  }
+
+  async readSlot(
+    name: SlotName,
+  ): Promise<{ asOf: Sequence; floor: Sequence; rows: readonly CertificateRow[] }> {
+    const { from, to } = slotRange(name.slot, name.k)
+    const statements = [
+      this.#db.prepare(READ_HEAD).bind(name.issuer),
+      this.#db.prepare(READ_ROWS).bind(name.issuer, from, to),
+    ]
+    const [head, rows] = await transact(this.#db, statements, this.#timeoutMs)
+    const first = head?.results[0]
+    if (first === undefined) throw corrupt(`issuer ${name.issuer}`)
+    return {
+      asOf: numberIn(first, 'seq'),
+      floor: numberIn(first, 'floor'),
+      rows: (rows?.results ?? []).map(decodeCertificateRow),
+    }
+  }
+
+  async record(lease: LeasedSlot, built: Parameters<SlotStore['record']>[1]): Promise<boolean> {
+    const { from, to } = slotRange(lease.slot, lease.k)
+    const { asOf, entries, bytes, thisUpdate, nextUpdate, refreshAt, builtAt, signatures } = built
+    const name = [lease.issuer, lease.k, lease.slot, lease.lease]
+    const record = [...name, asOf, entries, bytes, thisUpdate, nextUpdate, refreshAt, builtAt, from, to]
+    const [recorded] = await transact(
+      this.#db,
+      [this.#db.prepare(RECORD).bind(...record), this.#db.prepare(COUNT_SIGNATURES).bind(signatures)],
+      this.#timeoutMs,
+    )
+    return recorded?.results.length === 1
+  }
+
+  /** @param error '' gives the slot back without noting a failure */
+  async release(lease: LeasedSlot, error: string): Promise<void> {
+    const note = error.slice(0, 500)
+    await transact(
+      this.#db,
+      [
+        this.#db.prepare(RELEASE).bind(lease.issuer, lease.k, lease.slot, lease.lease, note),
+        this.#db.prepare(COUNT_FAILURE).bind(note),
+      ],
+      this.#timeoutMs,
+    )
+  }
+
+  startGrowth(now: UnixSeconds, maxEntries: number): Promise<readonly number[]> {
+    return startGrowth(this.#db, now, maxEntries)
+  }
+
+  finishGrowth(): Promise<readonly number[]> {
+    return finishGrowth(this.#db)
+  }
+
+  pruneCertificates(now: UnixSeconds, limit: number): Promise<number> {
+    return pruneCertificates(this.#db, now, limit, this.#timeoutMs)
+  }
+}

@@ -1,0 +1,164 @@
+/** State of the machine: what /readyz, /metrics and `status` show, read in one transaction. */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { Globals, IssuerState, RunRecord } from '../responder/admin-store.ts'
+import { StorageError } from '../responder/errors.ts'
+import {
+  type Database,
+  numberIn,
+  optionalNumberIn,
+  optionalTextIn,
+  type Row,
+  textIn,
+  transact,
+} from './database.ts'
+import { DUE } from './slot-rules.ts'
+
+const KEPT_RUNS = 100
+
+/** Times and counts of the era that answers (k); dues and failures of both. ?1 = now, ?2 = 0 (not every new certificate). */
+const READ_ISSUERS = `
+  SELECT i.id, i.name, i.enabled, i.frozen, i.seq, i.published, i.floor, i.k, i.k_next,
+    (SELECT count(*) FROM responders r WHERE r.issuer = i.id AND r.retired = 0) AS active,
+    (SELECT min(r.not_after) FROM responders r WHERE r.issuer = i.id AND r.retired = 0) AS responder_not_after,
+    count(s.slot) AS slots,
+    coalesce(sum(${DUE}), 0) AS due,
+    coalesce(sum(s.failures > 0), 0) AS failing,
+    coalesce(sum(iif(s.k = i.k, s.entries, 0)), 0) AS entries,
+    coalesce(sum(iif(s.k = i.k, s.added, 0)), 0) AS added,
+    min(iif(s.k = i.k AND s.built_seq > 0 AND s.entries > 0, s.this_update, NULL)) AS oldest,
+    min(iif(s.k = i.k AND s.built_seq > 0 AND s.entries > 0, s.next_update, NULL)) AS nearest
+  FROM issuers i LEFT JOIN slots s ON s.issuer = i.id
+  GROUP BY i.id ORDER BY i.id`
+const READ_ITEMS = 'SELECT count(*) AS items FROM changes'
+const READ_PUBLISHER = 'SELECT published_version, published_at FROM publisher WHERE id = 1'
+const READ_RUNS = 'SELECT * FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY job) ORDER BY id'
+const READ_COUNTERS = 'SELECT name, value FROM counters ORDER BY name'
+
+const ADD_RUN = `
+  INSERT INTO runs (job, started_ms, finished_ms, ok, built, signatures, failed, remaining, error)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`
+/** Of each job, so that a frequent one does not push out the last of a rare one. */
+const DROP_RUNS = `
+  DELETE FROM runs WHERE job = ?1 AND id NOT IN (SELECT id FROM runs WHERE job = ?1 ORDER BY id DESC LIMIT ${KEPT_RUNS})`
+
+const NOT_SET_UP: Globals = {
+  schema: false,
+  issuers: [],
+  slotsDue: 0,
+  slotsFailing: 0,
+  oldestThisUpdate: undefined,
+  nearestNextUpdate: undefined,
+  overlayItems: 0,
+  publisher: { version: 0, publishedAtMs: 0 },
+  lastRuns: [],
+  counters: {},
+}
+
+/** @throws StorageError unavailable | corrupt; a missing schema is a result, not an error */
+export async function readGlobals(
+  db: Database,
+  now: UnixSeconds,
+  timeoutMs: number | undefined,
+): Promise<Globals> {
+  const statements = [
+    db.prepare(READ_ISSUERS).bind(now, 0),
+    db.prepare(READ_ITEMS),
+    db.prepare(READ_PUBLISHER),
+    db.prepare(READ_RUNS),
+    db.prepare(READ_COUNTERS),
+  ]
+  let results: Awaited<ReturnType<typeof transact>>
+  try {
+    results = await transact(db, statements, timeoutMs)
+  } catch (error) {
+    if (error instanceof StorageError && error.reason === 'notSetUp') return NOT_SET_UP
+    throw error
+  }
+  const [issuerRows, items, publisher, runs, counters] = results.map((result) => result.results)
+  const issuers = (issuerRows ?? []).map(decodeIssuerState)
+  const put = publisher?.[0]
+  const itemRow = items?.[0]
+  return {
+    schema: true,
+    issuers,
+    slotsDue: issuers.reduce((sum, issuer) => sum + issuer.slotsDue, 0),
+    slotsFailing: issuers.reduce((sum, issuer) => sum + issuer.slotsFailing, 0),
+    oldestThisUpdate: least(issuers.map((issuer) => issuer.oldestThisUpdate)),
+    nearestNextUpdate: least(issuers.map((issuer) => issuer.nearestNextUpdate)),
+    overlayItems: itemRow === undefined ? 0 : numberIn(itemRow, 'items'),
+    publisher: {
+      version: put === undefined ? 0 : numberIn(put, 'published_version'),
+      publishedAtMs: put === undefined ? 0 : numberIn(put, 'published_at'),
+    },
+    lastRuns: (runs ?? []).map(decodeRun),
+    counters: Object.fromEntries(
+      (counters ?? []).map((row) => [textIn(row, 'name'), numberIn(row, 'value')]),
+    ),
+  }
+}
+
+export async function recordRun(db: Database, run: RunRecord, timeoutMs: number | undefined): Promise<void> {
+  const { job, startedMs, finishedMs, ok, built, signatures, failed, remaining, error } = run
+  await transact(
+    db,
+    [
+      db
+        .prepare(ADD_RUN)
+        .bind(
+          job,
+          startedMs,
+          finishedMs,
+          ok ? 1 : 0,
+          built,
+          signatures,
+          failed,
+          remaining,
+          error?.slice(0, 500) ?? null,
+        ),
+      db.prepare(DROP_RUNS).bind(job),
+    ],
+    timeoutMs,
+  )
+}
+
+function decodeIssuerState(row: Row): IssuerState {
+  return {
+    id: numberIn(row, 'id'),
+    name: textIn(row, 'name'),
+    enabled: numberIn(row, 'enabled') === 1,
+    frozen: numberIn(row, 'frozen') === 1,
+    head: numberIn(row, 'seq'),
+    published: numberIn(row, 'published'),
+    floor: numberIn(row, 'floor'),
+    k: numberIn(row, 'k'),
+    kNext: optionalNumberIn(row, 'k_next'),
+    activeResponders: numberIn(row, 'active'),
+    responderNotAfter: optionalNumberIn(row, 'responder_not_after'),
+    slots: numberIn(row, 'slots'),
+    slotsDue: numberIn(row, 'due'),
+    slotsFailing: numberIn(row, 'failing'),
+    entries: numberIn(row, 'entries'),
+    added: numberIn(row, 'added'),
+    oldestThisUpdate: optionalNumberIn(row, 'oldest'),
+    nearestNextUpdate: optionalNumberIn(row, 'nearest'),
+  }
+}
+
+function decodeRun(row: Row): RunRecord {
+  return {
+    job: textIn(row, 'job'),
+    startedMs: numberIn(row, 'started_ms'),
+    finishedMs: numberIn(row, 'finished_ms'),
+    ok: numberIn(row, 'ok') === 1,
+    built: numberIn(row, 'built'),
+    signatures: numberIn(row, 'signatures'),
+    failed: numberIn(row, 'failed'),
+    remaining: numberIn(row, 'remaining'),
+    error: optionalTextIn(row, 'error'),
+  }
+}
+
+function least(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined)
+  return known.length === 0 ? undefined : Math.min(...known)
+}

@@ -1,0 +1,86 @@
+/**
+ * Derived values in KV: `o/root`, `i/{issuer}`, `b/{issuer}/{k}/{slot}`. Eventually consistent and cached by KV itself, absence
+ * too: what is read may be old, and null says only "next tier". docs/storage.md lists the keys.
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { StorageError } from '../responder/errors.ts'
+import type { Clock, DerivedStore } from '../responder/ports.ts'
+import { type StoreOptions, withDeadline } from './database.ts'
+
+/** The little of KVNamespace that we use; KVNamespace fits. */
+export interface KeyValue {
+  get(key: string, options: { type: 'arrayBuffer'; cacheTtl?: number }): Promise<ArrayBuffer | null>
+  put(key: string, value: ArrayBufferView | ArrayBuffer, options?: { expiration?: number }): Promise<void>
+}
+
+/** The smallest that KV allows; the root is what the propagation bound hangs on. */
+const ROOT_CACHE_SECONDS = 30
+const CACHE_SECONDS = 60
+/** KV refuses an expiration less than 60 s ahead; some are lost on the way. */
+const MIN_EXPIRATION_SECONDS = 75
+const TIMEOUT_MS = 5_000
+
+export class KVDerivedStore implements DerivedStore {
+  readonly #kv: KeyValue
+  readonly #clock: Clock
+  readonly #timeoutMs: number
+
+  /** @param clock for the smallest expiration that KV accepts */
+  constructor(kv: KeyValue, clock: Clock, options: StoreOptions = {}) {
+    this.#kv = kv
+    this.#clock = clock
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+  }
+
+  readRoot(): Promise<Uint8Array | null> {
+    return this.#read('o/root', ROOT_CACHE_SECONDS)
+  }
+
+  readIssuerPage(issuer: number): Promise<Uint8Array | null> {
+    return this.#read(`i/${issuer}`, CACHE_SECONDS)
+  }
+
+  readBundle(issuer: number, k: number, slot: number): Promise<Uint8Array | null> {
+    return this.#read(`b/${issuer}/${k}/${slot}`, CACHE_SECONDS)
+  }
+
+  writeRoot(bytes: Uint8Array): Promise<void> {
+    return this.#write('o/root', bytes)
+  }
+
+  writeIssuerPage(issuer: number, bytes: Uint8Array): Promise<void> {
+    return this.#write(`i/${issuer}`, bytes)
+  }
+
+  writeBundle(
+    issuer: number,
+    k: number,
+    slot: number,
+    bytes: Uint8Array,
+    expiration: UnixSeconds,
+  ): Promise<void> {
+    const earliest = Math.ceil(this.#clock.nowMs() / 1000) + MIN_EXPIRATION_SECONDS
+    return this.#write(`b/${issuer}/${k}/${slot}`, bytes, { expiration: Math.max(expiration, earliest) })
+  }
+
+  async #read(key: string, cacheTtl: number): Promise<Uint8Array | null> {
+    const value = await this.#call(`read of ${key}`, () =>
+      this.#kv.get(key, { type: 'arrayBuffer', cacheTtl }),
+    )
+    return value === null ? null : new Uint8Array(value)
+  }
+
+  async #write(key: string, bytes: Uint8Array, options?: { expiration: number }): Promise<void> {
+    await this.#call(`write of ${key}`, () => this.#kv.put(key, bytes, options))
+  }
+
+  async #call<T>(what: string, call: () => Promise<T>): Promise<T> {
+    try {
+      return await withDeadline(call(), this.#timeoutMs, `KV, ${what},`)
+    } catch (error) {
+      if (error instanceof StorageError) throw error
+      const message = error instanceof Error ? error.message : String(error)
+      throw new StorageError('unavailable', `KV, ${what}, failed: ${message}`, { cause: error })
+    }
+  }
+}

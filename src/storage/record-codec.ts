@@ -1,0 +1,174 @@
+/** Columns and JSON <-> the records of src/responder/records.ts, every field checked: a database can be edited by hand. */
+import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
+import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
+import { StorageError } from '../responder/errors.ts'
+import type {
+  CertificateRow,
+  CertificateStatus,
+  IssuerHashes,
+  IssuerPolicy,
+  IssuerRecord,
+  ResponderRecord,
+  SignatureAlgorithm,
+} from '../responder/records.ts'
+import { numberIn, octetsIn, optionalNumberIn, optionalTextIn, type Row, textIn } from './database.ts'
+import { decodeHex, encodeHex } from './hex.ts'
+
+/** By the number in certificates.status. */
+export const STATUSES: readonly CertificateStatus[] = ['good', 'revoked', 'hold', 'released']
+
+const SIGNATURE_ALGORITHMS: readonly SignatureAlgorithm[] = [
+  'sha256WithRSAEncryption',
+  'rsassaPss-sha256',
+  'ecdsa-with-SHA256',
+  'ecdsa-with-SHA384',
+  'ecdsa-with-SHA512',
+  'Ed25519',
+]
+
+/** Columns of a certificate as decodeCertificateRow reads them, of the table alias `c`. */
+export const CERTIFICATE_COLUMNS =
+  'hex(c.serial) AS serial, c.status, c.revoked_at, c.reason, c.not_before, c.not_after, c.changed_at, c.rev'
+
+export function decodeCertificateRow(row: Row): CertificateRow {
+  const status = STATUSES[numberIn(row, 'status')]
+  if (status === undefined) throw corrupt('certificates.status')
+  return {
+    serial: octetsIn(row, 'serial'),
+    status,
+    revocationTime: numberIn(row, 'revoked_at'),
+    reason: optionalNumberIn(row, 'reason'),
+    notBefore: numberIn(row, 'not_before'),
+    notAfter: numberIn(row, 'not_after'),
+    changedAt: numberIn(row, 'changed_at'),
+    rev: numberIn(row, 'rev'),
+  }
+}
+
+export const ISSUER_COLUMNS =
+  'id, name, ski, hex(certificate) AS certificate, hashes, not_before, not_after, policy, enabled, config_rev'
+
+export function decodeIssuerRow(row: Row, responders: readonly ResponderRecord[]): IssuerRecord {
+  return {
+    id: numberIn(row, 'id'),
+    name: textIn(row, 'name'),
+    ski: textIn(row, 'ski'),
+    certificate: octetsIn(row, 'certificate'),
+    hashes: decodeHashes(parseJSON(textIn(row, 'hashes'))),
+    notBefore: numberIn(row, 'not_before'),
+    notAfter: numberIn(row, 'not_after'),
+    policy: decodePolicy(parseJSON(textIn(row, 'policy'))),
+    enabled: numberIn(row, 'enabled') === 1,
+    configRev: numberIn(row, 'config_rev'),
+    responders,
+  }
+}
+
+/** The wrapped key is not among them: it is read alone, through KeyStore. */
+export const RESPONDER_COLUMNS =
+  'id, issuer, name, hex(certificate) AS certificate, certificate IS NULL AS by_ca, hex(key_hash) AS key_hash, algorithm, ' +
+  'custody, secret_name, hex(spki) AS spki, not_before, not_after, retired'
+
+export function decodeResponderRow(row: Row): ResponderRecord {
+  const custody = textIn(row, 'custody')
+  if (custody !== 'wrapped' && custody !== 'secret') throw corrupt('responders.custody')
+  return {
+    id: numberIn(row, 'id'),
+    name: textIn(row, 'name'),
+    certificate: numberIn(row, 'by_ca') === 1 ? undefined : octetsIn(row, 'certificate'),
+    keyHash: octetsIn(row, 'key_hash'),
+    algorithm: decodeAlgorithm(textIn(row, 'algorithm')),
+    custody,
+    secretName: optionalTextIn(row, 'secret_name'),
+    spki: octetsIn(row, 'spki'),
+    notBefore: numberIn(row, 'not_before'),
+    notAfter: numberIn(row, 'not_after'),
+    retired: numberIn(row, 'retired') === 1,
+  }
+}
+
+export function decodeAlgorithm(name: unknown): SignatureAlgorithm {
+  const known = SIGNATURE_ALGORITHMS.find((algorithm) => algorithm === name)
+  if (known === undefined) throw corrupt('responder algorithm')
+  return known
+}
+
+/** JSON of the policy: the fields of IssuerPolicy in one order, so that equal policies are equal texts. */
+export function encodePolicy(p: IssuerPolicy): string {
+  const { unknown, nonce, profile, validitySeconds, maxAge, hashes, retainSeconds } = p
+  return JSON.stringify({ unknown, nonce, profile, validitySeconds, maxAge, hashes, retainSeconds })
+}
+
+export function decodePolicy(value: unknown): IssuerPolicy {
+  const policy = recordOf(value, 'policy')
+  const { unknown, nonce, profile, validitySeconds, maxAge, hashes, retainSeconds } = policy
+  if (unknown !== 'unauthorized' && unknown !== 'unknown' && unknown !== 'good')
+    throw corrupt('policy.unknown')
+  if (nonce !== 'echo' && nonce !== 'ignore') throw corrupt('policy.nonce')
+  if (profile !== 'private' && profile !== 'public-trust') throw corrupt('policy.profile')
+  if (maxAge !== 'next-update' && maxAge !== 'refresh' && typeof maxAge !== 'number')
+    throw corrupt('policy.maxAge')
+  if (typeof validitySeconds !== 'number') throw corrupt('policy.validitySeconds')
+  if (typeof retainSeconds !== 'number') throw corrupt('policy.retainSeconds')
+  if (!Array.isArray(hashes)) throw corrupt('policy.hashes')
+  return { unknown, nonce, profile, validitySeconds, maxAge, hashes: hashes.map(hashName), retainSeconds }
+}
+
+/** { "SHA-1": [name hash, key hash], ... } in hex. */
+export function encodeHashes(hashes: IssuerRecord['hashes']): string {
+  return JSON.stringify(
+    Object.fromEntries(
+      HASH_ALGORITHMS.map((name) => [
+        name,
+        [encodeHex(hashes[name].issuerNameHash), encodeHex(hashes[name].issuerKeyHash)],
+      ]),
+    ),
+  )
+}
+
+export function decodeHashes(value: unknown): IssuerRecord['hashes'] {
+  const hashes = recordOf(value, 'hashes')
+  const of = (name: HashAlgorithm): IssuerHashes => {
+    const pair = hashes[name]
+    if (!Array.isArray(pair)) throw corrupt(`hashes.${name}`)
+    const [issuerNameHash, issuerKeyHash]: unknown[] = pair
+    return { issuerNameHash: hexOf(issuerNameHash, 'hashes'), issuerKeyHash: hexOf(issuerKeyHash, 'hashes') }
+  }
+  return {
+    'SHA-1': of('SHA-1'),
+    'SHA-256': of('SHA-256'),
+    'SHA-384': of('SHA-384'),
+    'SHA-512': of('SHA-512'),
+  }
+}
+
+/** @throws StorageError corrupt */
+export function parseJSON(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new StorageError('corrupt', 'stored JSON does not parse', { cause: error })
+  }
+}
+
+/** @throws StorageError corrupt */
+export function recordOf(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw corrupt(what)
+  return { ...value }
+}
+
+/** @throws StorageError corrupt */
+export function hexOf(value: unknown, what: string): Uint8Array {
+  if (typeof value !== 'string') throw corrupt(what)
+  return decodeHex(value)
+}
+
+function hashName(value: unknown): HashAlgorithm {
+  const known = HASH_ALGORITHMS.find((name) => name === value)
+  if (known === undefined) throw corrupt('policy.hashes')
+  return known
+}
+
+export function corrupt(what: string): StorageError {
+  return new StorageError('corrupt', `stored record: ${what} is not what it should be`)
+}

@@ -1,0 +1,91 @@
+/**
+ * Doubling of slots. All slots of the new era are made at once, due; changes mark the slots of both eras; `k` is switched when
+ * every new slot was built past the start of the growth and past its own changes (attack 9). k never falls.
+ */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { MAX_K } from '../bundle/slot.ts'
+import type { Sequence } from '../responder/records.ts'
+import { type Database, numberIn, query, transact } from './database.ts'
+import { SPLIT_BYTES, SPLIT_MIN_ENTRIES, TARGET_ENTRIES } from './slot-rules.ts'
+
+/** 2^24 rows in one statement are the worst case. */
+const TIMEOUT_MS = 30_000
+
+const FULL = `
+  SELECT i.id, i.k, sum(s.entries + s.added) AS total
+  FROM slots s JOIN issuers i ON i.id = s.issuer AND i.k = s.k
+  WHERE i.k_next IS NULL AND i.enabled = 1 AND i.frozen = 0 AND i.k < ${MAX_K}
+  GROUP BY i.id
+  HAVING max(s.entries + s.added) > ?1 OR max(iif(s.entries > ${SPLIT_MIN_ENTRIES}, s.bytes, 0)) > ${SPLIT_BYTES}`
+
+const START = `
+  UPDATE issuers SET seq = max(seq + 1, ?3), growth_seq = max(seq + 1, ?3), k_next = ?4
+  WHERE id = ?1 AND k = ?2 AND k_next IS NULL
+  RETURNING id`
+const MAKE_SLOTS = `
+  INSERT INTO slots (issuer, k, slot, changed_seq)
+  WITH RECURSIVE n (slot) AS (SELECT 0 UNION ALL SELECT slot + 1 FROM n WHERE slot + 1 < (1 << ?2))
+  SELECT i.id, i.k_next, n.slot, i.growth_seq FROM issuers i CROSS JOIN n
+  WHERE i.id = ?1 AND i.k_next = ?2 AND NOT EXISTS (SELECT 1 FROM slots WHERE issuer = ?1 AND k = ?2)`
+const AUDIT_START = `
+  INSERT INTO audit (at_ms, action, issuer, seq, detail)
+  SELECT ?3, 'issuer.growth', id, seq, json_object('k', k, 'kNext', k_next) FROM issuers
+  WHERE id = ?1 AND k_next = ?2 AND growth_seq = seq`
+
+const GROWING = 'SELECT id FROM issuers WHERE k_next IS NOT NULL'
+/** The counted slots are those fit to serve; nothing less than all of them will do. */
+const SWITCH = `
+  UPDATE issuers SET
+    seq = max(seq + 1, CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000), k = k_next, k_next = NULL
+  WHERE id = ?1 AND k_next IS NOT NULL AND (1 << k_next) = (
+    SELECT count(*) FROM slots s
+    WHERE s.issuer = issuers.id AND s.k = issuers.k_next
+      AND s.built_seq >= issuers.growth_seq AND s.built_seq >= s.changed_seq)
+  RETURNING id`
+const DROP_OLD_ERA = `
+  DELETE FROM slots WHERE issuer = ?1
+    AND k <> (SELECT k FROM issuers WHERE id = ?1) AND (SELECT k_next FROM issuers WHERE id = ?1) IS NULL`
+
+/** @returns issuers whose doubling starts now */
+export async function startGrowth(
+  db: Database,
+  now: UnixSeconds,
+  maxEntries: number,
+): Promise<readonly number[]> {
+  const full = await query(db, db.prepare(FULL).bind(maxEntries), TIMEOUT_MS)
+  const growing: number[] = []
+  for (const row of full) {
+    const id = numberIn(row, 'id')
+    const k = numberIn(row, 'k')
+    const kNext = nextK(k, numberIn(row, 'total'))
+    const seq: Sequence = now * 1_000_000
+    const statements = [
+      db.prepare(START).bind(id, k, seq, kNext),
+      db.prepare(AUDIT_START).bind(id, kNext, now * 1000),
+      db.prepare(MAKE_SLOTS).bind(id, kNext),
+    ]
+    const [started] = await transact(db, statements, TIMEOUT_MS)
+    if (started?.results.length === 1) growing.push(id)
+  }
+  return growing
+}
+
+/** @returns issuers that answer from the new era from the next root on */
+export async function finishGrowth(db: Database): Promise<readonly number[]> {
+  const growing = await query(db, db.prepare(GROWING), TIMEOUT_MS)
+  const switched: number[] = []
+  for (const row of growing) {
+    const id = numberIn(row, 'id')
+    const statements = [db.prepare(SWITCH).bind(id), db.prepare(DROP_OLD_ERA).bind(id)]
+    const [done] = await transact(db, statements, TIMEOUT_MS)
+    if (done?.results.length === 1) switched.push(id)
+  }
+  return switched
+}
+
+/** Smallest k above the present one that brings the average to TARGET_ENTRIES or less. */
+export function nextK(k: number, total: number): number {
+  let next = k + 1
+  while (next < MAX_K && total / 2 ** next > TARGET_ENTRIES) next += 1
+  return next
+}
