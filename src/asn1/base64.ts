@@ -39,13 +39,19 @@ export function decodeBase64(text: string): Uint8Array | undefined {
 
 /**
  * Octets of the six-bit values `values[start..end)`; undefined when the length is impossible or the bits left over in the
- * last value are not zero.
+ * last value are not zero. `into` may be `values` itself, which is then overwritten from its beginning.
  */
-export function packSextets(values: Uint8Array, start: number, end: number): Uint8Array | undefined {
+export function packSextets(
+  values: Uint8Array,
+  start: number,
+  end: number,
+  into?: Uint8Array,
+): Uint8Array | undefined {
   const count = end - start
   const rest = count % 4
   if (rest === 1) return undefined
-  const out = new Uint8Array((count * 6) >> 3)
+  const length = (count * 6) >> 3
+  const out = into === undefined ? new Uint8Array(length) : into.subarray(0, length)
   let to = 0
   let at = start
   for (; at + 4 <= end; at += 4) {

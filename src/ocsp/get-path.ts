@@ -65,9 +65,11 @@ export function decodeGetTarget(target: string): Uint8Array[] {
 }
 
 function decodeExact(text: PathText, exact: readonly number[], start: number): Uint8Array[] {
+  const { values } = text
   const found: Uint8Array[] = []
   for (const at of exact.slice(0, MAX_EXACT)) {
-    const der = packSextets(text.values, at, dataEnd(text, at) ?? at)
+    // Nothing else needs the characters of a single candidate: an array of its own would cost more than the decoding.
+    const der = packSextets(values, at, dataEnd(text, at) ?? at, exact.length === 1 ? values : undefined)
     // With two a prefix happens to look like DER of the right length: only the grammar can tell.
     if (der !== undefined && (exact.length === 1 || isRequest(der))) found.push(der)
   }
@@ -93,42 +95,43 @@ function pathEnd(target: string, start: number): number {
 
 /** Undoes percent-encoding, twice where it was done twice (R5.6), and gives the values of the characters. */
 function readValues(target: string, start: number, end: number): Uint8Array {
-  let codes: Uint8Array = new Uint8Array(end - start)
-  let escapes = false
+  const values = new Uint8Array(end - start)
+  let length = 0
   for (let i = start; i < end; i++) {
-    const code = target.charCodeAt(i)
-    codes[i - start] = code < 0x80 ? code : 0
-    if (code === CHAR_PERCENT) escapes = true
-  }
-  for (let pass = 0; escapes && pass < 2; pass++) {
-    codes = unescapeOnce(codes, start)
-    escapes = codes.includes(CHAR_PERCENT)
-  }
-  let length = 0
-  for (const code of codes) {
-    const value = VALUES[code] ?? NOT_BASE64
-    if (value !== DROPPED) codes[length++] = value
-  }
-  return codes.subarray(0, length)
-}
-
-function unescapeOnce(codes: Uint8Array, start: number): Uint8Array {
-  let length = 0
-  for (let i = 0; i < codes.length; i++) {
-    let code = codes[i] ?? 0
+    let code = target.charCodeAt(i)
     if (code === CHAR_PERCENT) {
-      const high = hexDigit(codes[i + 1])
-      const low = hexDigit(codes[i + 2])
-      if (high < 0 || low < 0) throw new OCSPDecodeError('badEscape', start + i)
-      code = high * 16 + low
+      code = escapedCode(target, i)
+      if (code === CHAR_PERCENT) return readTwiceEscaped(target, start, end)
       i += 2
     }
-    codes[length++] = code
+    const value = code < 0x80 ? (VALUES[code] ?? NOT_BASE64) : NOT_BASE64
+    if (value !== DROPPED) values[length++] = value
   }
-  return codes.subarray(0, length)
+  return values.subarray(0, length)
 }
 
-function hexDigit(code = 0): number {
+function readTwiceEscaped(target: string, start: number, end: number): Uint8Array {
+  let once = ''
+  for (let i = start; i < end; i++) {
+    if (target.charCodeAt(i) === CHAR_PERCENT) {
+      once += String.fromCharCode(escapedCode(target, i))
+      i += 2
+    } else once += target.charAt(i)
+  }
+  // Nobody escapes three times: a %25 that is left is as wrong as any other bad escape.
+  const third = once.indexOf('%25')
+  if (third >= 0) throw new OCSPDecodeError('badEscape', start + third)
+  return readValues(once, 0, once.length)
+}
+
+function escapedCode(target: string, at: number): number {
+  const high = hexDigit(target.charCodeAt(at + 1))
+  const low = hexDigit(target.charCodeAt(at + 2))
+  if (high < 0 || low < 0) throw new OCSPDecodeError('badEscape', at)
+  return high * 16 + low
+}
+
+function hexDigit(code: number): number {
   if (code >= 0x30 && code <= 0x39) return code - 0x30
   const lower = code | 0x20
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1

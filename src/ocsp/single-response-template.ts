@@ -53,6 +53,15 @@ const GOOD = Uint8Array.of(0x80, 0x00)
 const UNKNOWN = Uint8Array.of(0x82, 0x00)
 /** Octets of a GeneralizedTime YYYYMMDDHHMMSSZ with tag and length. */
 const TIME_BYTES = 17
+/** Header of [0] around nextUpdate. */
+const NEXT_UPDATE = Uint8Array.of(CONTEXT_0, TIME_BYTES)
+/** hashAlgorithm of a CertID, with parameters NULL. */
+const HASH_IDENTIFIERS: Readonly<Record<HashAlgorithm, Uint8Array>> = {
+  'SHA-1': encodeAlgorithmIdentifier(hashAlgorithmIdentifier('SHA-1')),
+  'SHA-256': encodeAlgorithmIdentifier(hashAlgorithmIdentifier('SHA-256')),
+  'SHA-384': encodeAlgorithmIdentifier(hashAlgorithmIdentifier('SHA-384')),
+  'SHA-512': encodeAlgorithmIdentifier(hashAlgorithmIdentifier('SHA-512')),
+}
 /** responseStatus successful (0). */
 const SUCCESSFUL = Uint8Array.of(0x0a, 0x01, 0x00)
 /** responseType id-pkix-ocsp-basic, 1.3.6.1.5.5.7.48.1.1. */
@@ -73,13 +82,15 @@ export class SingleResponseTemplate {
   readonly #times: Uint8Array
 
   constructor({ responderID, variant, producedAt, thisUpdate, nextUpdate }: SingleResponseWindow) {
-    this.#head = concat(encodeResponderID(responderID), encodeTime(producedAt))
-    this.#certID = concat(
-      encodeAlgorithmIdentifier(hashAlgorithmIdentifier(variant.hashAlgorithm)),
-      tlv(OCTET_STRING, variant.issuerNameHash),
-      tlv(OCTET_STRING, variant.issuerKeyHash),
-    )
-    this.#times = concat(encodeTime(thisUpdate), tlv(CONTEXT_0, encodeTime(nextUpdate)))
+    this.#head = concat([encodeResponderID(responderID), encodeTime(producedAt)])
+    this.#certID = concat([
+      HASH_IDENTIFIERS[variant.hashAlgorithm],
+      Uint8Array.of(OCTET_STRING, variant.issuerNameHash.length),
+      variant.issuerNameHash,
+      Uint8Array.of(OCTET_STRING, variant.issuerKeyHash.length),
+      variant.issuerKeyHash,
+    ])
+    this.#times = concat([encodeTime(thisUpdate), NEXT_UPDATE, encodeTime(nextUpdate)])
   }
 
   /**
@@ -187,7 +198,9 @@ function encodeStatus(certStatus: CertStatus): Uint8Array {
 }
 
 function encodeTime(time: UnixSeconds): Uint8Array {
-  return tlv(GENERALIZED_TIME, encodeGeneralizedTime(time))
+  const out = new Uint8Array(TIME_BYTES)
+  writeBytes(out, writeHeader(out, 0, GENERALIZED_TIME, TIME_BYTES - 2), encodeGeneralizedTime(time))
+  return out
 }
 
 function tlv(tag: number, content: Uint8Array): Uint8Array {
@@ -196,8 +209,10 @@ function tlv(tag: number, content: Uint8Array): Uint8Array {
   return out
 }
 
-function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0
+  for (const part of parts) length += part.length
+  const out = new Uint8Array(length)
   let at = 0
   for (const part of parts) at = writeBytes(out, at, part)
   return out
