@@ -17,6 +17,11 @@ export const REASON_NAMES = [
 ] as const
 export type ReasonName = (typeof REASON_NAMES)[number]
 
+/** Short texts are quoted in errors; a long one may be a key that was put into the wrong field. */
+function quote(text: string): string {
+  return text.length <= 30 ? JSON.stringify(text) : `a text of ${text.length} characters`
+}
+
 /** RFC 3339 text or Unix seconds in; Unix seconds out. */
 export const Time = z
   .union([z.string(), z.int().min(0).max(LAST_SECOND)], {
@@ -26,7 +31,7 @@ export const Time = z
     if (typeof value === 'number') return value
     const seconds = parseTime(value)
     if (seconds !== undefined) return seconds
-    context.addIssue(`"${value.slice(0, 40)}" is not an RFC 3339 time such as 2026-11-21T03:00:00Z`)
+    context.addIssue(`${quote(value)} is not an RFC 3339 time such as 2026-11-21T03:00:00Z`)
     return z.NEVER
   })
   .meta({ description: 'RFC 3339 date-time (2026-11-21T03:00:00Z) or Unix seconds' })
@@ -37,7 +42,7 @@ export const Reason = z
   .transform((value, context): ReasonName => {
     const name = REASON_NAMES.find((known) => known.toLowerCase() === value.toLowerCase())
     if (name !== undefined) return name
-    context.addIssue(`"${value.slice(0, 40)}" is not a CRLReason; one of ${REASON_NAMES.join(', ')}`)
+    context.addIssue(`${quote(value)} is not a CRLReason; one of ${REASON_NAMES.join(', ')}`)
     return z.NEVER
   })
   .meta({ description: `CRLReason by name: ${REASON_NAMES.join(', ')}` })

@@ -62,7 +62,10 @@ export function fieldPath(path: readonly PropertyKey[]): string {
 export function invalidInput(error: z.ZodError): AdminError {
   const findings = error.issues.map((issue) => {
     const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
-    const path = unknown === undefined ? issue.path : [...issue.path, unknown.slice(0, 64)]
+    const path =
+      unknown === undefined
+        ? issue.path
+        : [...issue.path, unknown.length <= 40 ? unknown : '(a name of over 40 characters)']
     const message = unknown === undefined ? issue.message : 'this field is not known'
     return {
       code: unknown === undefined ? 'invalidField' : 'unknownField',

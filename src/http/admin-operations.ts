@@ -103,5 +103,7 @@ export function mountOperations(app: Hono, deps: AdminDeps): void {
     }
   })
 
-  app.get(`${ADMIN_PREFIX}/openapi.json`, (c) => c.json(openAPIDocument(new URL(c.req.url).origin)))
+  app.get(`${ADMIN_PREFIX}/openapi.json`, (c) =>
+    c.json(openAPIDocument(new URL(c.req.url).origin), 200, { 'Cache-Control': 'no-store' }),
+  )
 }

@@ -29,7 +29,7 @@ const VALIDITY: Record<IssuerPolicy['profile'], { min: number; max: number; text
 }
 
 /** CRLReason numbers that BR 7.2.2 lets a CA give (R4.22); unspecified is said by leaving the field out. */
-const PUBLIC_TRUST_REASONS: ReadonlySet<number | undefined> = new Set([undefined, 1, 3, 4, 5, 9])
+const PUBLIC_TRUST_REASONS: ReadonlySet<number | undefined> = new Set([undefined, 0, 1, 3, 4, 5, 9])
 
 const error = (code: string, message: string): Finding => ({ level: 'error', code, message })
 const warning = (code: string, message: string): Finding => ({ level: 'warning', code, message })
