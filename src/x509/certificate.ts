@@ -4,15 +4,15 @@
  * faults that old CA certificates carry; only the outermost element has to be strict DER.
  * @see RFC 5280 4.1
  */
-import { type BaseBlock, BitString, Constructed, fromBER, Integer, ObjectIdentifier, Sequence } from 'asn1js'
+import { type BaseBlock, BitString, Constructed, Integer, ObjectIdentifier, Sequence } from 'asn1js'
 import { DERReader } from '../asn1/der-reader.ts'
 import { DERError } from '../asn1/error.ts'
 import { parseGeneralizedTime, type UnixSeconds } from '../asn1/generalized-time.ts'
-import { bufferSource } from '../pkix/buffer-source.ts'
 import { PEMError, parsePEM } from '../pkix/pem.ts'
 import { CertificateError, type Finding } from './error.ts'
 import { type CertificateExtensions, readCertificateExtensions } from './extensions.ts'
 import { formatName } from './name.ts'
+import { parseElement } from './parse.ts'
 
 export interface CertificateView extends CertificateExtensions {
   readonly der: Uint8Array
@@ -53,9 +53,9 @@ export interface CertificateView extends CertificateExtensions {
 export function readCertificate(pemOrDer: Uint8Array | string): CertificateView {
   const { der, warnings } = toDER(pemOrDer)
   checkOuterDER(der)
-  const parsed = fromBER(bufferSource(der))
-  if (parsed.offset === -1) throw notDER(der, parsed.result.error)
-  const [tbs, signatureAlgorithm, signature] = elements(parsed.result, 'Certificate', 3)
+  const parsed = parseElement(der)
+  if (typeof parsed === 'string') throw notDER(der, parsed)
+  const [tbs, signatureAlgorithm, signature] = elements(parsed, 'Certificate', 3)
   const fields = [...elements(tbs, 'tbsCertificate', 6)]
   const version = fields[0] !== undefined && isContext(fields[0], 0) ? readVersion(fields.shift()) : 1
   const [serialNumber, tbsAlgorithm, issuer, validity, subject, spki, ...optional] = fields

@@ -3,14 +3,13 @@ import {
   type BaseBlock,
   BitString,
   Boolean as BooleanBlock,
-  fromBER,
   ObjectIdentifier,
   OctetString,
   Sequence,
 } from 'asn1js'
 import { AuthorityKeyIdentifier, BasicConstraints, InfoAccess } from 'pkijs'
-import { bufferSource } from '../pkix/buffer-source.ts'
 import { CertificateError } from './error.ts'
+import { parseElement } from './parse.ts'
 
 export interface KeyUsage {
   readonly critical: boolean
@@ -126,10 +125,10 @@ function readAs<T>(
   read: (extension: RawExtension, value: BaseBlock) => T,
 ): T | undefined {
   if (extension === undefined) return undefined
-  const parsed = fromBER(bufferSource(extension.value))
-  if (parsed.offset !== extension.value.length) throw malformed(`the value of ${name} is not DER`)
+  const parsed = parseElement(extension.value)
+  if (typeof parsed === 'string') throw malformed(`the value of ${name} is not DER`)
   try {
-    return read(extension, parsed.result)
+    return read(extension, parsed)
   } catch (error) {
     if (error instanceof CertificateError) throw error
     throw malformed(`the value of ${name} is not of its type`)

@@ -98,8 +98,8 @@ describe('ECDSA signatures in DER', () => {
     expect(hex(encodeECDSASignature(small))).toBe('3006020101020101')
   })
 
-  test('every raw signature comes back from its DER', () => {
-    fc.assert(
+  test('every raw signature comes back from its DER', async () => {
+    await fc.assert(
       fc.property(fc.constantFrom(32, 48, 66), fc.infiniteStream(fc.nat(255)), (size, octets) => {
         const raw = Uint8Array.from({ length: 2 * size }, () => octets.next().value ?? 0)
         expect(decodeECDSASignature(encodeECDSASignature(raw), size)).toEqual(raw)
@@ -122,8 +122,8 @@ describe('ECDSA signatures in DER', () => {
     expect(decodeECDSASignature(bytes(der), 2)).toBeUndefined()
   })
 
-  test('random octets are never a fault', () => {
-    fc.assert(
+  test('random octets are never a fault', async () => {
+    await fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), (octets) => {
         decodeECDSASignature(octets, 32)
       }),

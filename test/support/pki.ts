@@ -287,6 +287,8 @@ export function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
+export { publicKeyBits }
+
 const keys = new Map<string, Promise<KeyPairBytes>>()
 
 function keyPair(algorithm: SignatureAlgorithm, role: string, fresh: boolean): Promise<KeyPairBytes> {
