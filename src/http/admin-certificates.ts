@@ -141,6 +141,7 @@ export function mountCertificates(app: Hono, deps: AdminDeps): void {
     const issuer = await requireIssuer(deps, param('issuer'))
     const { results, rows, places } = checkRows(input.certificates, now, issuer.policy.profile)
     const outcomes = rows.length === 0 ? [] : await store.addCertificates(issuer.id, rows, nowMs)
+    deps.certificatesRecorded?.()
     let changed: Uint8Array | undefined
     for (const [index, outcome] of outcomes.entries()) {
       const result = results[places[index] ?? -1]

@@ -46,5 +46,7 @@ export interface AdminDeps {
   readonly adminHost: string | undefined
   readonly boundSeconds: number
   writeIssuerPage(record: IssuerRecord): Promise<void>
+  /** Certificates were recorded: whatever this isolate remembers as never issued may be wrong now. */
+  certificatesRecorded?(): void
   readonly log?: EventLog
 }

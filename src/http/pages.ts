@@ -28,6 +28,8 @@ const NOTHING_ELSE = "default-src 'none'; style-src 'unsafe-inline'"
 /** The public can ask for any name: what was found, or not, is kept for so long, so that D1 is not asked each time. */
 const MEMO_MS = 60_000
 const MEMO_SIZE = 256
+/** Names that are not remembered may cost the record so many reads in a memo's time; then it is 503. */
+const LOOKUP_BUDGET = 120
 const ISSUER_FILE = /^([a-z0-9-]{1,64})\.cer$/
 
 function nothingHere(): Response {
@@ -39,12 +41,16 @@ function nothingHere(): Response {
 
 export function pagesApp(deps: PagesDeps): Hono {
   const app = new Hono()
+  let budget = { sinceMs: deps.clock.nowMs(), left: LOOKUP_BUDGET }
   const memo = new Map<string, { atMs: number; der: Uint8Array | undefined }>()
 
   async function certificate(name: string): Promise<Uint8Array | undefined> {
     const nowMs = deps.clock.nowMs()
     const known = memo.get(name)
     if (known !== undefined && nowMs - known.atMs < MEMO_MS) return known.der
+    if (nowMs - budget.sinceMs >= MEMO_MS) budget = { sinceMs: nowMs, left: LOOKUP_BUDGET }
+    if (budget.left === 0) throw new StorageError('overBudget', 'too many look-ups of issuer certificates')
+    budget.left -= 1
     const der = await deps.issuerCertificate(name)
     if (memo.size >= MEMO_SIZE) memo.clear()
     memo.set(name, { atMs: nowMs, der })

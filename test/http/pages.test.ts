@@ -80,3 +80,12 @@ test('a store that fails is 503 with Retry-After, and is not remembered as "no s
   down = false
   expect((await get('/issuers/demo.cer')).status).toBe(200)
 })
+
+test('a flood of made-up names does not become a flood of reads of the record', async () => {
+  const { asked, get, wait } = pages()
+  const statuses = new Set<number>()
+  for (let i = 0; i < 500; i += 1) statuses.add((await get(`/issuers/made-up-${i}.cer`)).status)
+  expect([asked.length, [...statuses]]).toEqual([120, [404, 503]])
+  wait(60_000)
+  expect((await get('/issuers/demo.cer')).status).toBe(200)
+})
