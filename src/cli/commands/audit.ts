@@ -1,0 +1,123 @@
+import { once } from 'node:events'
+import { createReadStream } from 'node:fs'
+import { type Command, InvalidArgumentError } from 'commander'
+import { type AuditLine, collectFinalStates } from '../audit-lines.ts'
+import { type ReplaySummary, replay } from '../audit-replay.ts'
+import { fileReason } from '../certificate.ts'
+import { adminLeaf, group, run } from '../common-options.ts'
+import type { CommonOptions, Context } from '../context.ts'
+import { describePublication } from '../describe.ts'
+import { EXIT, type ExitCode, usageError } from '../exit.ts'
+import { formatCount } from '../output.ts'
+import { startProgress } from '../progress.ts'
+import { isFile } from '../serial.ts'
+
+interface ExportOptions extends CommonOptions {
+  readonly after?: number
+}
+
+const PAGE_ROWS = 1000
+
+export function auditCommand(): Command {
+  return group(
+    'audit',
+    'every change ever made, for keeping elsewhere and for restoring',
+    ['audit export > audit.jsonl', 'audit export --after 41200 >> audit.jsonl', 'audit replay audit.jsonl'],
+    [exportCommand(), replayCommand()],
+  )
+}
+
+function exportCommand(): Command {
+  return adminLeaf(
+    'export',
+    'print the audit as JSON lines, oldest first',
+    ['audit export > audit.jsonl', 'audit export --after 41200 >> audit.jsonl'],
+    'Keep it outside of the database: after a restore, "audit replay" brings back the revocations that were lost.\nThe last line on stderr names the --after of the next export.',
+  )
+    .option('--after <id>', 'only rows after this one', parseId)
+    .action((options: ExportOptions) => run(options, (context) => exportAudit(context, options.after ?? 0)))
+}
+
+function parseId(text: string): number {
+  if (!/^\d{1,15}$/.test(text))
+    throw new InvalidArgumentError('Expected the id of an audit row, a whole number.')
+  return Number(text)
+}
+
+async function exportAudit({ client, output }: Context, start: number): Promise<ExitCode> {
+  const { issuers } = await client.call('listIssuers')
+  const byId = new Map(issuers.map((issuer) => [issuer.id, issuer]))
+  let last = start
+  let count = 0
+  for (let after: number | null = start; after !== null; ) {
+    const page: { rows: readonly AuditLine[]; next: number | null } = await client.callPatiently('audit', {
+      query: { after, limit: PAGE_ROWS },
+    })
+    for (const row of page.rows) {
+      // An id means something in this database alone; the key identifier in any.
+      const issuer = row.issuer === null ? undefined : byId.get(row.issuer)
+      await writeLine({
+        ...row,
+        ...(issuer === undefined ? {} : { issuerName: issuer.name, issuerSki: issuer.ski }),
+      })
+      last = row.id
+      count += 1
+    }
+    after = page.next
+  }
+  output.note(`${formatCount(count, 'row')}; go on later with: edge-ocsp audit export --after ${last}`)
+  return EXIT.good
+}
+
+/** Waits for a slow reader, so that a long audit is never held in memory. */
+async function writeLine(value: unknown): Promise<void> {
+  if (!process.stdout.write(`${JSON.stringify(value)}\n`)) await once(process.stdout, 'drain')
+}
+
+function replayCommand(): Command {
+  return adminLeaf(
+    'replay',
+    'apply the revocations, holds and releases of an export again (exit 1: some could not be)',
+    ['audit replay audit.jsonl', 'cat audit-*.jsonl | edge-ocsp audit replay - --json'],
+    'For each certificate only its last recorded status counts. What is there already stays as it is, so running it twice\nis safe. Issuers are found by their key identifier: add them first. Certificates that were only ever good are not in\nthe audit one by one: import them again.',
+  )
+    .argument('<file|->', 'JSON lines of "audit export", or - for standard input')
+    .action((file: string, options: CommonOptions) => run(options, (context) => replayAudit(context, file)))
+}
+
+async function replayAudit(context: Context, file: string): Promise<ExitCode> {
+  const { client, output } = context
+  if (file !== '-' && !isFile(file))
+    throw usageError(`${file}: no such file`, 'Name the output of "edge-ocsp audit export".')
+  const name = file === '-' ? 'standard input' : file
+  const source = file === '-' ? process.stdin : createReadStream(file)
+  let collected: Awaited<ReturnType<typeof collectFinalStates>>
+  try {
+    collected = await collectFinalStates(source, (line, problem) =>
+      output.note(`${name}:${line}: ${problem}`),
+    )
+  } catch (cause) {
+    throw usageError(`${name}: cannot read it: ${fileReason(cause)}`, undefined, { cause })
+  }
+  const progress = startProgress({ label: 'replay', total: collected.count })
+  let summary: ReplaySummary
+  try {
+    summary = await replay(client, collected.states, {
+      onProgress: (done) => progress.update(done, formatCount(done, 'certificate')),
+      onProblem: (serial, problem) => {
+        progress.clear()
+        output.note(`${serial}: ${problem}`)
+      },
+    })
+  } finally {
+    progress.stop()
+  }
+  if (summary.changed + summary.added > 0)
+    output.note(describePublication(await client.callPatiently('publish')))
+  const value = { ...summary, rows: collected.rows, bad: collected.bad }
+  output.result(value, () => [
+    `replayed ${formatCount(collected.count, 'certificate')} from ${formatCount(collected.rows, 'row')}: ` +
+      `${summary.added} added, ${summary.changed} changed, ${summary.unchanged} unchanged, ${summary.refused} refused, ${collected.bad} bad lines`,
+  ])
+  return summary.refused + collected.bad === 0 ? EXIT.good : EXIT.no
+}

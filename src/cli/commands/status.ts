@@ -1,0 +1,70 @@
+import type { Command } from 'commander'
+import type { Status } from '../../admin-api/contract.ts'
+import { adminLeaf, run } from '../common-options.ts'
+import type { CommonOptions } from '../context.ts'
+import { formatDuration } from '../duration.ts'
+import { EXIT } from '../exit.ts'
+import { formatFields, formatTable } from '../output.ts'
+
+export function statusCommand(): Command {
+  return adminLeaf('status', 'is everything signed, published and on time? (exit 1: no)', [
+    'status',
+    'status --json',
+    'status --url https://ocsp.example.com',
+  ]).action((options: CommonOptions) =>
+    run(options, async ({ client, output, url }) => {
+      const status = await client.call('status')
+      output.result(status, () => describeStatus(url, status))
+      return status.ready ? EXIT.good : EXIT.no
+    }),
+  )
+}
+
+function describeStatus(url: string, status: Status): string[] {
+  const now = Date.parse(status.now)
+  const ago = (time: string | null) =>
+    time === null ? 'never' : `${time} (${formatDuration((now - Date.parse(time)) / 1000)} ago)`
+  const ahead = (time: string | null) =>
+    time === null ? 'nothing signed' : `${time} (in ${formatDuration((Date.parse(time) - now) / 1000)})`
+  return [
+    ...formatFields([
+      ['Responder', url],
+      ['Ready', status.ready ? 'yes' : 'no'],
+      ['Bundles due', status.slotsDue],
+      ['Oldest response', ago(status.oldestThisUpdate)],
+      ['First to expire', ahead(status.nearestNextUpdate)],
+      ['Published', ago(status.lastPublishedAt)],
+      ...status.runs.map((last) => [`Last ${last.job}`, describeRun(last)] as const),
+      ['Bound', formatDuration(status.boundSeconds)],
+    ]),
+    ...status.problems.flatMap((problem) => [
+      `problem: ${problem.issuer === undefined ? '' : `${problem.issuer}: `}${problem.message}`,
+      `         ${problem.step}`,
+    ]),
+    ...(status.issuers.length === 0
+      ? ['no issuers yet: edge-ocsp issuer add --cert issuer.pem ...']
+      : describeIssuers(status)),
+  ]
+}
+
+function describeRun({ finishedAt, ok, built, signatures, failed, error }: Status['runs'][number]): string {
+  const outcome = ok ? 'ok' : `failed${error === undefined ? '' : `: ${error}`}`
+  return `${finishedAt}, ${outcome}; ${built} bundles, ${signatures} signatures, ${failed} failed`
+}
+
+function describeIssuers({ issuers }: Status): string[] {
+  return formatTable(
+    ['ISSUER', 'STATE', 'RESPONDERS', 'SIGNED', 'NEW', 'DUE', 'FAILING', 'NEXT UPDATE', 'LAST CHANGE'],
+    issuers.map((issuer) => [
+      issuer.name,
+      issuer.frozen ? 'frozen' : issuer.enabled ? 'enabled' : 'disabled',
+      String(issuer.usableResponders),
+      String(issuer.entries),
+      String(issuer.added),
+      String(issuer.slotsDue),
+      String(issuer.slotsFailing),
+      issuer.nearestNextUpdate ?? '-',
+      issuer.published >= issuer.head ? 'published' : 'not yet published',
+    ]),
+  )
+}

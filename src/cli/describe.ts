@@ -1,0 +1,56 @@
+/** Answers of the admin API as lines for people. */
+import type { Finding, Issuer, Policy, Publication, Responder } from '../admin-api/contract.ts'
+import { formatDuration } from './duration.ts'
+import { formatFields, formatTable, type Output } from './output.ts'
+
+export function describePolicy(policy: Policy): string {
+  const maxAge = typeof policy.maxAge === 'number' ? formatDuration(policy.maxAge) : policy.maxAge
+  return `${policy.profile}, validity ${formatDuration(policy.validitySeconds)}, unknown serials: ${policy.unknown}, nonce: ${policy.nonce}, max-age: ${maxAge}`
+}
+
+export function describeIssuer(issuer: Issuer): string[] {
+  return [
+    ...formatFields([
+      ['Issuer', `${issuer.name}${issuer.enabled ? '' : ' (disabled)'}`],
+      ['Subject', issuer.subject],
+      ['Key identifier', issuer.ski],
+      ['Valid', `${issuer.notBefore} to ${issuer.notAfter}`],
+      ['Policy', describePolicy(issuer.policy)],
+      ['Hashes', issuer.policy.hashes.join(', ')],
+      ['Kept after expiry', formatDuration(issuer.policy.retainSeconds)],
+      ['Certificate at', issuer.certificatePath],
+      ['Responders', issuer.responders.length === 0 ? 'none' : undefined],
+    ]),
+    ...describeResponders(issuer.responders),
+  ]
+}
+
+export function describeResponders(responders: readonly Responder[]): string[] {
+  if (responders.length === 0) return []
+  return formatTable(
+    ['ID', 'RESPONDER', 'STATE', 'KIND', 'ALGORITHM', 'KEY', 'NOT AFTER'],
+    responders.map((responder) => [
+      String(responder.id),
+      responder.name,
+      responder.state,
+      responder.kind,
+      responder.algorithm,
+      responder.secretName === undefined ? responder.custody : `secret ${responder.secretName}`,
+      responder.notAfter,
+    ]),
+  )
+}
+
+/** Since when, or until when, the whole world sees a change. */
+export function describePublication(publication: Publication): string {
+  if (publication.publishedAt === null) {
+    const why = publication.problem === undefined ? '' : ` (${publication.problem})`
+    return `recorded, not yet published${why}; the next minute tries again`
+  }
+  return `published at ${publication.publishedAt}; everywhere within ${formatDuration(publication.boundSeconds)}`
+}
+
+/** Warnings go to stderr: they belong to the person, not to the result. */
+export function warnFindings(output: Output, findings: readonly Finding[]): void {
+  for (const finding of findings) output.warn(finding.message)
+}
