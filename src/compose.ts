@@ -49,7 +49,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
   const overlayStore = new D1OverlayStore(env.DB)
   const slots = new D1SlotStore(env.DB)
   const record = new D1AdminStore(env.DB)
-  const kv = new KVDerivedStore(env.RESPONSES)
+  const kv = new KVDerivedStore(env.RESPONSES, clock)
   const cache = new CacheAPIEdgeCache(caches.default)
 
   const overlay = new OverlayReader({ derived: kv, overlay: overlayStore, clock, random, background }, boundMs)
