@@ -11,6 +11,7 @@ import type {
 } from './bundle-layout.ts'
 import * as layout from './bundle-layout.ts'
 import { BundleFault } from './bundle-layout.ts'
+import { ByteCursor } from './byte-cursor.ts'
 import { crc32 } from './crc32.ts'
 
 export type { BundleEntry, BundleFaultReason, BundleHeader, BundleResponder, BundleVariant, BundleWindow }
@@ -71,7 +72,7 @@ export class Bundle implements BundleHeader {
     if (this.#headerCRC !== view.getUint32(indexEnd)) {
       throw new BundleFault('badChecksum', indexEnd, 'header or index is damaged')
     }
-    const cursor = new Cursor(bytes, view, 0, this.#indexStart, 'badHeader')
+    const cursor = new ByteCursor(bytes, view, 0, this.#indexStart, 'badHeader')
     cursor.offset = 5
     this.k = cursor.u8()
     const [variants, responders] = [cursor.u8(), cursor.u8()]
@@ -81,9 +82,9 @@ export class Bundle implements BundleHeader {
     this.asOf = cursor.u32() * 2 ** 32 + cursor.u32()
     const windows = cursor.u8()
     for (let i = 0; i < 3; i++) if (cursor.u8() !== 0) throw cursor.fault('a reserved octet is set')
-    this.variants = Array.from({ length: variants }, () => readVariant(cursor))
-    this.responders = Array.from({ length: responders }, () => readResponder(cursor))
-    this.windows = Array.from({ length: windows }, () => readWindow(cursor))
+    this.variants = readAll(cursor, variants, readVariant)
+    this.responders = readAll(cursor, responders, readResponder)
+    this.windows = readAll(cursor, windows, readWindow)
     cursor.finish()
     const problem = layout.headerProblem(this)
     if (problem !== undefined) throw cursor.fault(problem)
@@ -150,8 +151,8 @@ export class Bundle implements BundleHeader {
     return this.#view.getUint32(this.#indexStart + row * layout.INDEX_ROW_BYTES)
   }
 
-  /** Cursor over the octets of an entry without its CRC, which has been checked. */
-  #entryAt(row: number): Cursor {
+  /** The octets of an entry without its CRC, which has been checked. */
+  #entryAt(row: number): ByteCursor {
     const at = this.#indexStart + row * layout.INDEX_ROW_BYTES + 4
     const first = this.#indexStart + this.count * layout.INDEX_ROW_BYTES + layout.CRC_BYTES
     const last = this.byteLength - layout.DIGEST_BYTES
@@ -164,11 +165,11 @@ export class Bundle implements BundleHeader {
     if (crc32(this.#bytes, start, contentEnd, this.#headerCRC) !== this.#view.getUint32(contentEnd)) {
       throw new BundleFault('badChecksum', start, `entry ${row} is damaged or of another bundle`)
     }
-    return new Cursor(this.#bytes, this.#view, start, contentEnd, 'badEntry')
+    return new ByteCursor(this.#bytes, this.#view, start, contentEnd, 'badEntry')
   }
 
   /** Reads on behind the serial. */
-  #readEntry(cursor: Cursor, serial: Uint8Array, hash: number): BundleEntry {
+  #readEntry(cursor: ByteCursor, serial: Uint8Array, hash: number): BundleEntry {
     const flags = cursor.u8()
     const certStatus = readStatus(cursor, flags)
     const singleExtensions = (flags & layout.FLAG_EXTENSIONS) === 0 ? undefined : cursor.take(cursor.u16())
@@ -215,7 +216,13 @@ export class Bundle implements BundleHeader {
   }
 }
 
-function readVariant(cursor: Cursor): BundleVariant {
+function readAll<T>(cursor: ByteCursor, count: number, read: (cursor: ByteCursor) => T): T[] {
+  const items: T[] = []
+  for (let i = 0; i < count; i++) items.push(read(cursor))
+  return items
+}
+
+function readVariant(cursor: ByteCursor): BundleVariant {
   const hash = layout.VARIANT_HASHES[cursor.u8() - 1]
   if (hash === undefined) throw cursor.fault('unknown hash algorithm')
   return {
@@ -225,16 +232,20 @@ function readVariant(cursor: Cursor): BundleVariant {
   }
 }
 
-function readResponder(cursor: Cursor): BundleResponder {
+function readResponder(cursor: ByteCursor): BundleResponder {
   return {
     id: cursor.u32(),
     keyHash: cursor.take(20),
     signatureAlgorithm: cursor.take(cursor.u16()),
-    certs: Array.from({ length: cursor.u8() }, () => cursor.take(cursor.u32())),
+    certs: readAll(cursor, cursor.u8(), readCert),
   }
 }
 
-function readWindow(cursor: Cursor): BundleWindow {
+function readCert(cursor: ByteCursor): Uint8Array {
+  return cursor.take(cursor.u32())
+}
+
+function readWindow(cursor: ByteCursor): BundleWindow {
   return {
     responder: cursor.u8(),
     thisUpdate: cursor.u40(),
@@ -243,7 +254,7 @@ function readWindow(cursor: Cursor): BundleWindow {
   }
 }
 
-function readStatus(cursor: Cursor, flags: number): CertStatus {
+function readStatus(cursor: ByteCursor, flags: number): CertStatus {
   const status = (flags >>> layout.STATUS_SHIFT) & 3
   if (status === layout.STATUS_GOOD) return { type: 'good' }
   if (status === layout.STATUS_UNKNOWN) return { type: 'unknown' }
@@ -259,57 +270,4 @@ function isSame(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
   return true
-}
-
-/** Reads big-endian numbers and runs of octets between two offsets; every step beyond the end is a BundleFault. */
-class Cursor {
-  offset: number
-  readonly #bytes: Uint8Array
-  readonly #view: DataView
-  readonly #end: number
-  readonly #reason: BundleFaultReason
-
-  constructor(bytes: Uint8Array, view: DataView, start: number, end: number, reason: BundleFaultReason) {
-    this.offset = start
-    this.#bytes = bytes
-    this.#view = view
-    this.#end = end
-    this.#reason = reason
-  }
-
-  u8(): number {
-    return this.#view.getUint8(this.#advance(1))
-  }
-
-  u16(): number {
-    return this.#view.getUint16(this.#advance(2))
-  }
-
-  u32(): number {
-    return this.#view.getUint32(this.#advance(4))
-  }
-
-  u40(): number {
-    return this.u8() * 2 ** 32 + this.u32()
-  }
-
-  take(length: number): Uint8Array {
-    const start = this.#advance(length)
-    return this.#bytes.subarray(start, start + length)
-  }
-
-  finish(): void {
-    if (this.offset !== this.#end) throw this.fault(`${this.#end - this.offset} octets too many`)
-  }
-
-  fault(what: string): BundleFault {
-    return new BundleFault(this.#reason, this.offset, what)
-  }
-
-  #advance(length: number): number {
-    const start = this.offset
-    if (length > this.#end - start) throw this.fault('it ends too early')
-    this.offset = start + length
-    return start
-  }
 }
