@@ -6,8 +6,9 @@
 import { bufferSource } from '../pkix/buffer-source.ts'
 import { SigningError } from '../responder/errors.ts'
 import type { SignatureAlgorithm } from '../responder/records.ts'
-import { RSA_MAX_BITS, RSA_MIN_BITS, SIGNATURE_ALGORITHMS } from './algorithms.ts'
+import { SIGNATURE_ALGORITHMS } from './algorithms.ts'
 import { decodeECDSASignature, encodeECDSASignature } from './ecdsa-signature.ts'
+import { algorithmFor } from './private-key.ts'
 
 export interface Signer {
   readonly algorithm: SignatureAlgorithm
@@ -31,6 +32,8 @@ export type Verifier = (tbs: Uint8Array, signature: Uint8Array) => Promise<boole
  */
 export async function importSigner(pkcs8: Uint8Array, algorithm: SignatureAlgorithm): Promise<Signer> {
   const { identifier, importParameters, signParameters, coordinateBytes } = SIGNATURE_ALGORITHMS[algorithm]
+  // Checked here, because workerd imports an EC key as an Ed25519 key without a word.
+  algorithmFor(pkcs8, algorithm)
   let key: CryptoKey
   try {
     key = await crypto.subtle.importKey('pkcs8', bufferSource(pkcs8), importParameters, false, ['sign'])
@@ -38,8 +41,6 @@ export async function importSigner(pkcs8: Uint8Array, algorithm: SignatureAlgori
     // The platform's own message is left out on purpose: it is not ours to promise that it never quotes its input.
     throw new SigningError('keyUnreadable', `the private key cannot be used for ${algorithm}`)
   }
-  const refusal = refuseModulus(key)
-  if (refusal !== undefined) throw new SigningError('keyUnreadable', refusal)
   return {
     algorithm,
     signatureAlgorithm: identifier,
@@ -62,14 +63,13 @@ export async function importSigner(pkcs8: Uint8Array, algorithm: SignatureAlgori
  */
 export async function importVerifier(spki: Uint8Array, algorithm: SignatureAlgorithm): Promise<Verifier> {
   const { importParameters, signParameters, coordinateBytes } = SIGNATURE_ALGORITHMS[algorithm]
+  algorithmFor(spki, algorithm)
   let key: CryptoKey
   try {
     key = await crypto.subtle.importKey('spki', bufferSource(spki), importParameters, true, ['verify'])
   } catch (cause) {
     throw new SigningError('keyUnreadable', `the public key cannot be used for ${algorithm}`, { cause })
   }
-  const refusal = refuseModulus(key)
-  if (refusal !== undefined) throw new SigningError('keyUnreadable', refusal)
   return async (tbs, signature) => {
     const raw = coordinateBytes === 0 ? signature : decodeECDSASignature(signature, coordinateBytes)
     if (raw === undefined) return false
@@ -95,15 +95,4 @@ export async function keyMatches(
   }
   const probe = new TextEncoder().encode('edge-ocsp: does this private key match this certificate?')
   return verify(probe, await signer.sign(probe))
-}
-
-function refuseModulus(key: CryptoKey): string | undefined {
-  const facts: object = key.algorithm
-  if (!('modulusLength' in facts) || typeof facts.modulusLength !== 'number') return undefined
-  const bits = facts.modulusLength
-  if (bits < RSA_MIN_BITS)
-    return `an RSA key of ${bits} bits is too short: ${RSA_MIN_BITS} to ${RSA_MAX_BITS} bits are accepted`
-  if (bits > RSA_MAX_BITS)
-    return `an RSA key of ${bits} bits is too long: ${RSA_MIN_BITS} to ${RSA_MAX_BITS} bits are accepted, longer ones sign too slowly`
-  return undefined
 }

@@ -64,7 +64,7 @@ test('a key for another algorithm is refused by name', async () => {
   await expect(importSigner(responder.pkcs8, 'Ed25519')).rejects.toMatchObject({
     name: 'SigningError',
     reason: 'keyUnreadable',
-    message: 'the private key cannot be used for Ed25519',
+    message: 'a key of type P-256 cannot sign with Ed25519, only with ecdsa-with-SHA256',
   })
 })
 
