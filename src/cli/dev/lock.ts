@@ -176,8 +176,10 @@ function parseOwner(text: string): Owner | undefined {
   if (own === undefined) return undefined
   const url = property(value, 'url')
   const workerd = parseProcess(property(value, 'workerd'))
+  const npm = parseProcess(property(value, 'launcher'))
   return {
     ...own,
+    ...(npm === undefined ? {} : { launcher: npm }),
     ...(typeof url === 'string' ? { url } : {}),
     ...(workerd === undefined ? {} : { workerd }),
   }
