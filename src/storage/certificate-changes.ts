@@ -64,14 +64,17 @@ export interface Applied {
   readonly keepUntil: number
 }
 
-/** ?1 issuer, ?2 wishes as JSON rows, ?3 now in ms, ?4 = 1: rows not recorded are added, ?5 the default revocation time. */
+/**
+ * The issuer is a column of the plan, not ?1 again, so that SQLite walks the plan and looks rows up, not the other way round.
+ * ?1 issuer, ?2 wishes as JSON rows, ?3 now in ms, ?4 = 1: rows not recorded are added, ?5 the default revocation time.
+ */
 const PLAN = `
   WITH input AS (
     SELECT j.key AS pos, j.value->>0 AS hash, unhex(j.value->>1) AS serial, j.value->>2 AS goal, j.value->>3 AS time,
       j.value->>4 AS reason, j.value->>5 AS nb, j.value->>6 AS na
     FROM json_each(?2) j
   ), joined AS (
-    SELECT input.*, i.seq, i.unknown_signed, i.policy, c.status AS old, c.revoked_at AS old_time, c.reason AS old_reason,
+    SELECT input.*, i.id AS issuer, i.policy, c.status AS old, c.revoked_at AS old_time, c.reason AS old_reason,
       c.not_before AS old_nb, c.not_after AS old_na, c.rev AS old_rev
     FROM input CROSS JOIN issuers i
     LEFT JOIN certificates c ON c.issuer = i.id AND c.hash = input.hash AND c.serial = input.serial
@@ -81,7 +84,7 @@ const PLAN = `
       CASE WHEN goal IN (1, 2) THEN coalesce(time, iif(old = goal, old_time, NULL), ?5) ELSE 0 END AS new_time,
       CASE goal WHEN 1 THEN iif(reason IS NULL AND old = 1, old_reason, nullif(reason, 0)) WHEN 2 THEN 6 END AS new_reason
     FROM joined
-  ), plan AS (
+  ), plan AS MATERIALIZED (
     SELECT *, CASE
       WHEN old IS NULL AND NOT ?4 THEN 'absent'
       WHEN old = 1 AND goal <> 1 THEN 'revokedIsFinal'
@@ -111,7 +114,7 @@ const RAISE_SEQ = `${PLAN}
  */
 const ADD_ITEMS = `${PLAN}
   INSERT INTO changes (issuer, hash, serial, seq, keep_until)
-  SELECT i.id, p.hash, p.serial, i.seq, max(?3 / 1000 + i.longest_validity + 3600, i.horizon)
+  SELECT i.id, p.hash, p.serial, i.seq, max(CAST(?3 / 1000 AS INTEGER) + i.longest_validity + 3600, i.horizon)
   FROM plan p JOIN issuers i ON i.id = ?1
   WHERE p.act = 'change' OR (p.act = 'add' AND p.goal <> 0 AND i.unknown_signed = 1)
   ON CONFLICT (issuer, hash, serial) DO UPDATE SET seq = excluded.seq, keep_until = max(keep_until, excluded.keep_until)`
@@ -120,19 +123,19 @@ const ADD_ITEMS = `${PLAN}
 const MARK_SLOTS = `${PLAN}
   UPDATE slots SET
     changed_seq = iif(m.changed, m.seq, changed_seq),
-    added_since = iif(added = 0 AND m.fresh > 0, ?3 / 1000, added_since),
+    added_since = iif(added = 0 AND m.fresh > 0, CAST(?3 / 1000 AS INTEGER), added_since),
     added = added + m.fresh,
     added_seq = iif(m.fresh > 0, m.seq, added_seq)
   FROM (
-    SELECT e.k, p.hash >> (32 - e.k) AS slot, e.seq, sum(p.act = 'add') AS fresh,
+    SELECT p.issuer, e.k, p.hash >> (32 - e.k) AS slot, e.seq, sum(p.act = 'add') AS fresh,
       max(p.act = 'change' OR (p.act = 'add' AND p.goal <> 0)) AS changed
     FROM plan p CROSS JOIN (
       SELECT k, seq FROM issuers WHERE id = ?1
       UNION ALL SELECT k_next, seq FROM issuers WHERE id = ?1 AND k_next IS NOT NULL
     ) e
-    WHERE p.act IN ('add', 'change') GROUP BY 1, 2
+    WHERE p.act IN ('add', 'change') GROUP BY 1, 2, 3
   ) m
-  WHERE slots.issuer = ?1 AND slots.k = m.k AND slots.slot = m.slot`
+  WHERE slots.issuer = m.issuer AND slots.k = m.k AND slots.slot = m.slot`
 
 /** One row for each status that is not good; good ones and dates are counted, or the audit would outgrow the record. */
 const AUDIT = `${PLAN}
@@ -153,13 +156,13 @@ const CHANGE_ROWS = `${PLAN}
     status = iif(p.act = 'change', p.goal, certificates.status),
     revoked_at = iif(p.act = 'change', p.new_time, certificates.revoked_at),
     reason = iif(p.act = 'change', p.new_reason, certificates.reason),
-    changed_at = iif(p.act = 'change', ?3 / 1000, certificates.changed_at),
+    changed_at = iif(p.act = 'change', CAST(?3 / 1000 AS INTEGER), certificates.changed_at),
     not_before = iif(certificates.not_before = 0, p.nb, certificates.not_before),
     not_after = iif(certificates.not_after = 0, p.na, certificates.not_after),
     rev = (SELECT seq FROM issuers WHERE id = ?1)
   FROM plan p
   WHERE p.act IN ('change', 'fill')
-    AND certificates.issuer = ?1 AND certificates.hash = p.hash AND certificates.serial = p.serial`
+    AND certificates.issuer = p.issuer AND certificates.hash = p.hash AND certificates.serial = p.serial`
 
 const ADD_ROWS = `${PLAN}
   INSERT INTO certificates (issuer, hash, serial, status, revoked_at, reason, not_before, not_after, changed_at, rev)

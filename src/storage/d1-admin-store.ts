@@ -64,7 +64,7 @@ const AUDIT_ISSUER = `
 
 /** Old values still stand: a longer validity stretches what is kept, other hashes make every bundle incomplete. ?3 = policy. */
 const STRETCH_ITEMS = `
-  UPDATE changes SET keep_until = max(keep_until, ?2 / 1000 + (?3->>'validitySeconds') + 3600)
+  UPDATE changes SET keep_until = max(keep_until, CAST(?2 / 1000 AS INTEGER) + (?3->>'validitySeconds') + 3600)
   WHERE issuer = ?1 AND (?3->>'validitySeconds') > (SELECT longest_validity FROM issuers WHERE id = ?1)`
 const MARK_FOR_HASHES = `
   UPDATE slots SET changed_seq = (SELECT max(seq + 1, ?2 * 1000) FROM issuers WHERE id = ?1)

@@ -13,9 +13,10 @@ let issuer: number
 /** Milliseconds that pass; each change gets its own. */
 let ms = NOW_MS
 const tick = () => {
-  ms += 1000
+  ms += 1007
   return ms
 }
+const sec = () => Math.floor(ms / 1000)
 
 beforeEach(async () => {
   db = new SqliteD1({ now: () => ms / 1000 })
@@ -24,7 +25,7 @@ beforeEach(async () => {
   status = new D1StatusStore(db)
   overlay = new D1OverlayStore(db)
   issuer = await setUp(admin)
-  ms += 1000
+  tick()
 })
 
 const row = (n: number) => admin.readCertificate(issuer, serial(n))
@@ -48,7 +49,7 @@ describe('recording certificates', () => {
       notBefore: NOW - DAY,
       notAfter: NOW + 90 * DAY,
       changedAt: 0,
-      rev: (NOW_MS + 2000) * 1000,
+      rev: (NOW_MS + 2014) * 1000,
     })
   })
 
@@ -99,7 +100,7 @@ describe('recording certificates', () => {
       status: 'revoked',
       revocationTime: NOW - 60,
       reason: 1,
-      changedAt: ms / 1000,
+      changedAt: sec(),
       rev: ms * 1000,
     })
     expect((await overlay.readOverlay()).items).toEqual([{ issuer, serial: serial(2), seq: ms * 1000 }])
@@ -134,7 +135,7 @@ describe('recording certificates', () => {
       status: 'revoked',
       revocationTime: NOW - 6000,
       reason: 1,
-      changedAt: ms / 1000,
+      changedAt: sec(),
     })
     expect((await admin.audit(0, 100)).at(-1)).toMatchObject({
       action: 'certificate.revised',
@@ -170,7 +171,7 @@ describe('recording certificates', () => {
 
   test('a revocation time a little ahead is clamped to now, none is the present minute', async () => {
     await add(good(1, { status: 'revoked', revocationTime: NOW + 100 }), good(2, { status: 'revoked' }))
-    expect(await row(1)).toMatchObject({ revocationTime: ms / 1000 })
+    expect(await row(1)).toMatchObject({ revocationTime: sec() })
     expect(await row(2)).toMatchObject({ revocationTime: NOW })
   })
 
@@ -249,7 +250,7 @@ describe('changing a status', () => {
 
   test('revokes in one transaction and says until when the overlay names it', async () => {
     const result = await change(1, 'revoked', { reason: 1 })
-    expect(result).toEqual({ outcome: 'changed', revision: ms * 1000, keepUntil: ms / 1000 + 7 * DAY + 3600 })
+    expect(result).toEqual({ outcome: 'changed', revision: ms * 1000, keepUntil: sec() + 7 * DAY + 3600 })
     expect(await row(1)).toMatchObject({ status: 'revoked', reason: 1, revocationTime: NOW, rev: ms * 1000 })
     expect(await status.readStatuses(issuer, [key(serial(1)), key(serial(9)), key(serial(2))])).toMatchObject(
       {
@@ -295,7 +296,7 @@ describe('changing a status', () => {
       const result = await change(1, to)
       expect(result.outcome).toBe('changed')
       revisions.push(result.revision)
-      expect(await row(1)).toMatchObject({ status: to, changedAt: ms / 1000, rev: result.revision })
+      expect(await row(1)).toMatchObject({ status: to, changedAt: sec(), rev: result.revision })
     }
     expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b))
     expect(await row(1)).toMatchObject({ status: 'revoked', reason: undefined })
@@ -334,7 +335,7 @@ describe('changing a status', () => {
 
   test('the overlay keeps a change for the longest validity there ever was, and up to the horizon', async () => {
     await admin.updateIssuer(issuer, { policy: { ...POLICY, validitySeconds: DAY } }, tick())
-    expect((await change(1, 'revoked')).keepUntil).toBe(ms / 1000 + 7 * DAY + 3600)
+    expect((await change(1, 'revoked')).keepUntil).toBe(sec() + 7 * DAY + 3600)
     db.exec(`UPDATE issuers SET horizon = ${NOW + 366 * DAY}`)
     expect((await change(2, 'revoked')).keepUntil).toBe(NOW + 366 * DAY)
   })
@@ -342,6 +343,6 @@ describe('changing a status', () => {
   test('a longer validity stretches what is kept already', async () => {
     await change(1, 'revoked')
     await admin.updateIssuer(issuer, { policy: { ...POLICY, validitySeconds: 30 * DAY } }, tick())
-    expect(db.rows('SELECT keep_until FROM changes')).toEqual([{ keep_until: ms / 1000 + 30 * DAY + 3600 }])
+    expect(db.rows('SELECT keep_until FROM changes')).toEqual([{ keep_until: sec() + 30 * DAY + 3600 }])
   })
 })
