@@ -346,3 +346,26 @@ describe('changing a status', () => {
     expect(db.rows('SELECT keep_until FROM changes')).toEqual([{ keep_until: sec() + 30 * DAY + 3600 }])
   })
 })
+
+test('no statement walks the certificates or slots of an issuer to change one', async () => {
+  const statements = new Set<string>()
+  db.beforeCall = (sql) => {
+    for (const one of sql) statements.add(one)
+  }
+  await add(good(1))
+  await change(1, 'revoked')
+  await status.readStatuses(issuer, [key(serial(1))])
+  db.beforeCall = undefined
+  expect(statements.size).toBeGreaterThan(7)
+  for (const sql of statements) {
+    const values = [issuer, '[]', 0, 1, 0].slice(
+      0,
+      Math.max(...[...sql.matchAll(/\?(\d)/g)].map(([, n]) => Number(n))),
+    )
+    const steps = db.rows(`EXPLAIN QUERY PLAN ${sql}`, ...values).map(({ detail }) => String(detail))
+    expect(steps.filter((step) => /\bSCAN (c|certificates|slots|changes)\b/.test(step))).toEqual([])
+    expect(
+      steps.filter((step) => /^SEARCH (c|certificates|slots|changes) .*\(issuer=\?\)/.test(step)),
+    ).toEqual([])
+  }
+})
