@@ -207,7 +207,7 @@ export function readInput(path: string): Buffer {
   } catch (cause) {
     throw usageError(
       `${path === '-' ? 'standard input' : path}: cannot read it: ${fileReason(cause)}`,
-      undefined,
+      `Paths are taken from ${process.cwd()}`,
       { cause },
     )
   }

@@ -45,6 +45,7 @@ export interface ImportOptions {
   readonly client: AdminClient
   /** {issuer} of the admin API. */
   readonly issuer: string
+  readonly profile: 'private' | 'public-trust'
   /** Look up what would happen, send nothing. */
   readonly dryRun: boolean
   /** Only add what is not recorded; never change a status. */
@@ -143,7 +144,7 @@ export class ImportRun {
         this.summary.kept += 1
         return
       }
-      const outcome = planRecord(current, record)
+      const outcome = planRecord(current, record, this.#options.profile)
       if (typeof outcome === 'string') this.summary[outcome] += 1
       else {
         this.summary.refused += 1

@@ -9,7 +9,7 @@
  */
 import { parseGeneralizedTime, type UnixSeconds } from '../asn1/generalized-time.ts'
 import { crlReasonName, crlReasonNumber } from '../pkix/crl-reason.ts'
-import { formatSerial, parseSerial } from '../pkix/serial-number.ts'
+import { MAX_SERIAL_OCTETS, type SerialHex } from '../pkix/serial-number.ts'
 import type { ByteSource, CertificateRecord, Coverage, ImportRow } from './importer.ts'
 import { readLines } from './lines.ts'
 import { SerialIndex } from './serial-index.ts'
@@ -59,7 +59,8 @@ export function parseIndexLine(text: string): CertificateRecord {
   if (type !== 'V' && type !== 'R' && type !== 'E') {
     throw new RangeError(`column 1 (type) is ${quote(type)}, not V, R or E`)
   }
-  const known = { serial: parseSerialColumn(serial), notAfter: parseIndexTime(expiry, 'column 2 (expiry)') }
+  const notAfter = parseIndexTime(expiry, 'column 2 (expiry)')
+  const known = { serial: parseSerialColumn(serial), notAfter }
   if (type === 'R') return { ...known, ...parseRevocation(revocation) }
   if (revocation !== '') {
     throw new RangeError(`column 3 (revocation) is ${quote(revocation)}, but the type is ${type}, not R`)
@@ -87,14 +88,20 @@ function splitColumns(text: string): string[] {
   return [...columns, column]
 }
 
-function parseSerialColumn(text: string): string {
+function parseSerialColumn(text: string): SerialHex {
   if (text.startsWith('-'))
     throw new RangeError(`column 4 (serial) is ${quote(text)}: negative serials are not supported`)
   // An odd number of digits means that one was lost: padding it would name another certificate.
   if (!/^([0-9a-f]{2})+$/i.test(text)) {
     throw new RangeError(`column 4 (serial) is ${quote(text)}, not an even number of hexadecimal digits`)
   }
-  return formatSerial(parseSerial(text))
+  // What formatSerial(parseSerial(text)) gives, ten times as fast: a file may have millions of lines.
+  const minimal = text.toLowerCase().replace(/^(00)+(?=..)/, '')
+  const serial = minimal >= '8' ? `00${minimal}` : minimal
+  if (serial.length > 2 * MAX_SERIAL_OCTETS) {
+    throw new RangeError(`column 4 (serial) has ${serial.length / 2} octets, more than ${MAX_SERIAL_OCTETS}`)
+  }
+  return serial
 }
 
 /** UTCTime (years 1950 to 2049) or GeneralizedTime, as ASN1_TIME prints them into the file. */

@@ -3,8 +3,9 @@
  * anything is sent; the store decides again, and finally, when it is.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import type { CertificateStatus } from '../responder/records.ts'
 import type { CertificateRecord } from './importer.ts'
+
+type CertificateStatus = 'good' | 'revoked' | 'hold' | 'released'
 
 /** What is recorded now. */
 export interface RecordedStatus {
@@ -17,45 +18,31 @@ export interface RecordedStatus {
 
 export type PlannedOutcome = 'added' | 'changed' | 'unchanged' | { readonly refused: string }
 
-/** @param current undefined: not recorded */
-export function planRecord(current: RecordedStatus | undefined, record: CertificateRecord): PlannedOutcome {
+/**
+ * @param current undefined: not recorded
+ * @param profile of the issuer: `public-trust` knows no certificateHold (Baseline Requirements 4.9.13)
+ */
+export function planRecord(
+  current: RecordedStatus | undefined,
+  record: CertificateRecord,
+  profile: 'private' | 'public-trust',
+): PlannedOutcome {
+  if (current?.status === 'revoked' && record.status !== 'revoked') return { refused: 'revoked; that stays' }
+  if (record.status === 'hold' && current?.status !== 'hold' && profile === 'public-trust') {
+    return { refused: 'certificateHold is not allowed under public-trust' }
+  }
   if (current === undefined) return 'added'
-  if (
-    current.notAfter !== undefined &&
-    record.notAfter !== undefined &&
-    current.notAfter !== record.notAfter
-  ) {
-    return { refused: `recorded with another notAfter (${current.notAfter}, not ${record.notAfter})` }
+  if (record.status === 'good') {
+    if (current.status === 'hold') return { refused: 'on hold; only "edge-ocsp unrevoke" releases it' }
+  } else if (current.status !== record.status || !isSameRevocation(current, record)) {
+    return 'changed'
   }
-  const filledIn = current.notAfter === undefined && record.notAfter !== undefined
-  switch (record.status) {
-    case 'good':
-      return planGood(current.status, filledIn)
-    case 'hold':
-      if (current.status === 'revoked') return { refused: 'revoked; a hold would take that back' }
-      return current.status === 'hold' && sameRevocation(current, record) && !filledIn
-        ? 'unchanged'
-        : 'changed'
-    case 'revoked':
-      return current.status === 'revoked' && sameRevocation(current, record) && !filledIn
-        ? 'unchanged'
-        : 'changed'
-  }
+  if (record.notAfter === undefined || record.notAfter === current.notAfter) return 'unchanged'
+  // A date that was not known is filled in; a known one never changes.
+  return current.notAfter === undefined ? 'changed' : { refused: 'recorded with another notAfter' }
 }
 
-function planGood(current: CertificateStatus, filledIn: boolean): PlannedOutcome {
-  switch (current) {
-    case 'revoked':
-      return { refused: 'revoked; that stays' }
-    case 'hold':
-      return { refused: 'on hold; only "edge-ocsp unrevoke" releases it' }
-    case 'good':
-    case 'released':
-      return filledIn ? 'changed' : 'unchanged'
-  }
-}
-
-function sameRevocation(current: RecordedStatus, record: CertificateRecord): boolean {
+function isSameRevocation(current: RecordedStatus, record: CertificateRecord): boolean {
   const sameTime = record.revocationTime === undefined || record.revocationTime === current.revocationTime
   const sameReason = record.reason === undefined || record.reason === current.reason
   return sameTime && sameReason

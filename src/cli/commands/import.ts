@@ -53,15 +53,15 @@ function opensslIndexCommand(): Command {
 async function importIndex(context: Context, file: string, options: ImportOptions): Promise<ExitCode> {
   const { client } = context
   const size = sizeOf(file)
-  const { name: issuer } = await client.call('showIssuer', {
-    params: { issuer: await resolveIssuer(client, options.issuer) },
-  })
+  const reference = await resolveIssuer(client, options.issuer)
+  const { name: issuer, policy } = await client.call('showIssuer', { params: { issuer: reference } })
   const meter = new Meter(file, size)
   const started = Date.now()
   const progress = startProgress({ label: options.dryRun === true ? 'dry run' : 'import', total: size })
   const importRun = new ImportRun({
     client,
     issuer,
+    profile: policy.profile,
     dryRun: options.dryRun === true,
     addOnly: options.addOnly === true,
     onProblem: ({ line, problem }) => tellProblem(progress, file, { line, problem }),

@@ -1,0 +1,205 @@
+/** What the program says without any responder: help, usage errors, who is not there. Exit codes: architecture section 8. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { LocalServer, runProgram } from './support.ts'
+
+let folder: string
+/** Of a port that was free a moment ago. */
+let nobody: string
+beforeAll(async () => {
+  const server = new LocalServer(async () => new Response())
+  nobody = await server.listen()
+  await server.close()
+  folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-usage-'))
+  writeFileSync(join(folder, 'notes.txt'), 'hello')
+  writeFileSync(join(folder, 'empty.pem'), '')
+  writeFileSync(join(folder, 'cut.pem'), '-----BEGIN CERTIFICATE-----\nMIIB\n')
+  writeFileSync(
+    join(folder, 'key.pem'),
+    '-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n',
+  )
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const run = (line: string, env: Record<string, string> = {}) =>
+  runProgram(line === '' ? [] : line.split(' '), {
+    cwd: folder,
+    env: { EDGE_OCSP_URL: nobody, ...env },
+  })
+
+const COMMANDS = [
+  'dev',
+  'issuer',
+  'issuer add',
+  'issuer set',
+  'issuer list',
+  'issuer show',
+  'issuer disable',
+  'issuer enable',
+  'issuer thaw',
+  'responder',
+  'responder add',
+  'responder list',
+  'responder retire',
+  'cert',
+  'cert add',
+  'cert show',
+  'revoke',
+  'unrevoke',
+  'import',
+  'import openssl-index',
+  'presign',
+  'status',
+  'audit',
+  'audit export',
+  'audit replay',
+  'query',
+  'decode',
+]
+
+describe('--help', () => {
+  test.concurrent.each(COMMANDS)(
+    'of "%s" has an example and exits 0',
+    { timeout: 120_000 },
+    async (command) => {
+      const { code, stdout, stderr } = await run(`${command} --help`)
+      expect([code, stderr]).toEqual([0, ''])
+      expect(stdout).toMatch(new RegExp(`Usage: edge-ocsp ${command}`))
+      expect(stdout).toMatch(new RegExp(`Examples?:\\n +\\$ .*edge-ocsp ${command}`))
+    },
+  )
+
+  test('of the program names the exit codes, the environment and every command', async () => {
+    const { code, stdout } = await run('--help')
+    expect(code).toBe(0)
+    for (const word of [
+      'EDGE_OCSP_URL',
+      'EDGE_OCSP_TOKEN',
+      'EDGE_OCSP_STATE',
+      '3 could not find out',
+      ...COMMANDS,
+    ]) {
+      expect(stdout).toContain(word.split(' ')[0])
+    }
+  })
+})
+
+describe('a usage error exits 2 and says on stderr what, where and what to do', () => {
+  test.concurrent.each<[string, RegExp]>([
+    ['', /Usage: edge-ocsp/],
+    ['frobnicate', /unknown command 'frobnicate'[\s\S]*--help/],
+    ['issuer frobnicate', /unknown command 'frobnicate'/],
+    ['status --frobnicate', /unknown option '--frobnicate'/],
+    ['revoke', /missing required argument/],
+    ['issuer add', /required option '--cert <file>' not specified/],
+    [
+      'issuer add --cert missing.pem',
+      /missing\.pem: cannot read it: no such file[\s\S]*Paths are taken from/,
+    ],
+    ['issuer add --cert .', /\.: cannot read it: it is a folder/],
+    ['issuer add --cert notes.txt', /notes\.txt: neither PEM nor DER[\s\S]*BEGIN CERTIFICATE/],
+    ['issuer add --cert cut.pem', /cut\.pem: no -----END CERTIFICATE----- \(line 1\)/],
+    ['issuer set demo', /nothing to change[\s\S]*--validity/],
+    ['issuer set demo --validity 7', /--validity: "7" is not a duration[\s\S]*90s, 4m/],
+    ['issuer set demo --validity 0d', /--validity: "0d" is no time at all/],
+    ['issuer set demo --validity 9999d', /longer than ten years/],
+    ['issuer set demo --max-age often', /--max-age .*"often"/],
+    ['issuer set demo --unknown good', /never issued[\s\S]*--crl-only/],
+    ['issuer set demo --unknown maybe', /Allowed choices are unauthorized, unknown, good/],
+    ['issuer set demo --crl-only', /--unknown good/],
+    ['issuer set demo --hashes sha1,md5', /--hashes: "md5"[\s\S]*sha256/],
+    [
+      'issuer show no/such.pem',
+      /no file, no subject key identifier in hex and no short name[\s\S]*issuer list/,
+    ],
+    ['responder add --issuer demo', /no responder was named[\s\S]*--cert/],
+    ['responder add --issuer demo --key key.pem', /nobody to sign with it[\s\S]*--sign-with-ca/],
+    [
+      'responder add --issuer demo --sign-with-ca',
+      /private key of the responder is missing[\s\S]*--secret-name/,
+    ],
+    [
+      'responder add --issuer demo --sign-with-ca --key key.pem',
+      /key\.pem: the private key is encrypted[\s\S]*openssl pkcs8/,
+    ],
+    [
+      'responder add --issuer demo --sign-with-ca --key notes.txt',
+      /notes\.txt: not a readable private key[\s\S]*openssl pkcs8/,
+    ],
+    ['cert add', /no certificate was named[\s\S]*--serial/],
+    ['cert add --serial 1 --issuer demo', /--not-after is missing/],
+    [
+      'cert add --serial 1 --issuer demo --not-after tomorrow',
+      /--not-after: "tomorrow" is not a time[\s\S]*2026-11-21T03:00:00Z/,
+    ],
+    ['cert show xyz --issuer demo', /"xyz" is neither a serial number nor a file[\s\S]*--decimal/],
+    ['cert show 12x --decimal --issuer demo', /"x" at character 3 is not decimal/],
+    ['revoke -x', /unknown option '-x'/],
+    ['revoke 0a --reason because --issuer demo', /--reason: "because"[\s\S]*keyCompromise/],
+    ['revoke 0a --reason removeFromCRL --issuer demo', /unrevoke/],
+    ['revoke 0a --at noon --issuer demo', /--at: "noon" is not a time/],
+    ['revoke empty.pem --issuer demo', /empty\.pem: neither PEM nor DER/],
+    ['import openssl-index missing.txt --issuer demo', /missing\.txt: cannot read it: no such file/],
+    ['import openssl-index . --issuer demo', /\.: it is a folder/],
+    ['audit export --after soon', /argument 'soon' is invalid/],
+    ['audit replay missing.jsonl', /missing\.jsonl: no such file/],
+    ['query', /required option '--issuer <issuer>'/],
+    ['query --issuer notes.txt', /name one certificate[\s\S]*--serial/],
+    ['query 0a1b --issuer notes.txt', /0a1b: no such file[\s\S]*--serial/],
+    ['query --serial 0a --issuer notes.txt --method PUT', /"PUT" is neither GET nor POST/],
+    ['query --serial 0a --issuer notes.txt --hash md5', /--hash: "md5"/],
+    ['decode', /missing required argument/],
+    ['decode nothing', /"nothing" is no file and neither base64 nor hex[\s\S]*standard input/],
+    ['decode notes.txt', /neither base64 nor hex/],
+    ['decode http://ocsp.example/AAAA', /holds no OCSP request/],
+    ['dev --port 70000', /'70000' is invalid[\s\S]*65535/],
+    ['dev --validity soon', /--validity: "soon" is not a duration/],
+    ['status --url ftp://x', /--url: "ftp:\/\/x" is not an http or https address/],
+  ])('%s', { timeout: 120_000 }, async (line, message) => {
+    const { code, stdout, stderr } = await run(line)
+    expect(stderr).toMatch(message)
+    expect([code, stdout]).toEqual([2, ''])
+  })
+
+  test('an address in the environment is named as such', async () => {
+    const { code, stderr } = await run('status', { EDGE_OCSP_URL: 'localhost' })
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/EDGE_OCSP_URL: "localhost" is not an http or https address/)
+  })
+})
+
+describe('nobody there exits 3 with the address and the remedy', () => {
+  test.concurrent.each([
+    'status',
+    'issuer list',
+    'revoke 0a --issuer demo',
+    'presign --wait',
+    'audit export',
+    'cert show 0a --issuer demo',
+  ])('%s', { timeout: 120_000 }, async (line) => {
+    const { code, stdout, stderr } = await run(line)
+    expect([code, stdout]).toEqual([3, ''])
+    expect(stderr).toContain(`cannot reach the responder at ${nobody}: connection refused`)
+    expect(stderr).toMatch(/npm start[\s\S]*EDGE_OCSP_URL/)
+  })
+
+  test('with --json the failure is JSON too', async () => {
+    const { code, json } = await run('status --json')
+    expect(code).toBe(3)
+    expect(json()).toMatchObject({
+      error: { code: 'unknown', message: expect.stringContaining(nobody) },
+    })
+  })
+})
+
+test('the token is never sent in clear to another machine', async () => {
+  const { code, stderr } = await run('status', {
+    EDGE_OCSP_URL: 'http://ocsp.example.com',
+    EDGE_OCSP_TOKEN: 'secret-token',
+  })
+  expect(code).toBe(2)
+  expect(stderr).toMatch(/plain HTTP to another machine[\s\S]*https/)
+  expect(stderr).not.toContain('secret-token')
+})
