@@ -30,6 +30,8 @@ export function contextPrimitive(tagNumber: number): number {
 const MAX_DEPTH = 24
 /** Elements a reader visits before it gives up, unless told otherwise. Bounds the work for hostile input. */
 const DEFAULT_MAX_ELEMENTS = 20_000
+/** Longer object identifiers than any of X.509 or OCSP. */
+const SHORT_OID_OCTETS = 16
 /** Longest INTEGER: serial numbers far beyond RFC 5280's 20 octets are looked up by value (R5.44). */
 const MAX_INTEGER_OCTETS = 127
 
@@ -131,6 +133,8 @@ export class DERReader {
   oid(): string {
     const start = this.#at
     const end = this.#open(TAG.oid)
+    // Arcs beyond 53 bits cost a hundred times what an element costs, so they count for more.
+    if (end - this.#at > SHORT_OID_OCTETS) this.#spend(end - this.#at, start)
     const value = decodeOID(this.#bytes, this.#at, end, start)
     this.#at = end
     return value
@@ -287,7 +291,7 @@ export class DERReader {
   }
 
   #openLength(start: number): number {
-    if (++this.#elements > this.#maxElements) this.#fail('tooLarge', start, 'too many elements')
+    this.#spend(1, start)
     let at = start + 1
     if (at >= this.#end) this.#fail('truncated', start)
     let length = this.#bytes[at++] ?? 0
@@ -305,6 +309,11 @@ export class DERReader {
     if (end > this.#end) this.#fail('truncated', start)
     this.#at = at
     return end
+  }
+
+  #spend(elements: number, offset: number): void {
+    this.#elements += elements
+    if (this.#elements > this.#maxElements) this.#fail('tooLarge', offset, 'too many elements')
   }
 
   #fail(reason: DERErrorReason, offset: number, detail?: string): never {

@@ -48,9 +48,12 @@ export interface BasicOCSPResponse {
   readonly certs?: readonly Uint8Array[]
 }
 
-/** @throws DERError, OCSPDecodeError */
+/** Elements visited at most: room for 300 SingleResponses, and the bound of the work for what others made. */
+export const MAX_RESPONSE_ELEMENTS = 6000
+
+/** Octets in the value are views into `der`. @throws DERError, OCSPDecodeError */
 export function decodeBasicOCSPResponse(der: Uint8Array): BasicOCSPResponse {
-  return readBasicOCSPResponse(new DERReader(der))
+  return readBasicOCSPResponse(new DERReader(der, 0, der.length, MAX_RESPONSE_ELEMENTS))
 }
 
 /** Reads to the end of the reader. @throws DERError, OCSPDecodeError */

@@ -106,8 +106,11 @@ function readTBSRequest(reader: DERReader, maxRequests: number, check: Extension
     return requests
   })
   const requestExtensions = reader.optionalExplicit(2, (r) => readExtensions(r, check))
+  const versionExplicit = version !== undefined
+  // Most requests are just a list; the spreads below cost as much as reading a CertID.
+  if (requestorName === undefined && requestExtensions === undefined) return { versionExplicit, requestList }
   return {
-    versionExplicit: version !== undefined,
+    versionExplicit,
     ...(requestorName !== undefined && { requestorName }),
     requestList,
     ...(requestExtensions !== undefined && { requestExtensions }),

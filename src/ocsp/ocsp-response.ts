@@ -1,7 +1,7 @@
 import { DERReader } from '../asn1/der-reader.ts'
 import { DERWriter } from '../asn1/der-writer.ts'
 import { OID } from '../asn1/oid.ts'
-import { type BasicOCSPResponse, readBasicOCSPResponse } from './basic-response.ts'
+import { type BasicOCSPResponse, MAX_RESPONSE_ELEMENTS, readBasicOCSPResponse } from './basic-response.ts'
 import { OCSPDecodeError } from './error.ts'
 import { type ErrorStatus, statusCode, statusOfCode } from './response-status.ts'
 
@@ -83,5 +83,5 @@ export function decodeSuccessfulResponse(der: Uint8Array): BasicOCSPResponse {
   const { responseType, response } = value.responseBytes
   if (responseType !== OID.ocspBasic) throw new OCSPDecodeError('badResponseType', 0, responseType)
   const start = response.byteOffset - der.byteOffset
-  return readBasicOCSPResponse(new DERReader(der, start, start + response.length))
+  return readBasicOCSPResponse(new DERReader(der, start, start + response.length, MAX_RESPONSE_ELEMENTS))
 }

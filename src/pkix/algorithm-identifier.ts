@@ -60,7 +60,13 @@ export function readAlgorithmIdentifier(reader: DERReader): AlgorithmIdentifier 
 
 function readFields(reader: DERReader): AlgorithmIdentifier {
   const algorithm = reader.oid()
-  return { algorithm, parameters: reader.atEnd ? undefined : reader.any() }
+  return { algorithm, parameters: reader.atEnd ? undefined : readParameters(reader) }
+}
+
+function readParameters(reader: DERReader): Uint8Array {
+  if (reader.peekTag() !== TAG.null) return reader.any()
+  reader.empty(TAG.null)
+  return NULL_PARAMETERS
 }
 
 export function writeAlgorithmIdentifier(identifier: AlgorithmIdentifier, writer: DERWriter): void {

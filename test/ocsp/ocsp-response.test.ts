@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { DERReader } from '../../src/asn1/der-reader.ts'
 import { parseGeneralizedTime } from '../../src/asn1/generalized-time.ts'
+import { MAX_RESPONSE_ELEMENTS, readBasicOCSPResponse } from '../../src/ocsp/basic-response.ts'
 import {
   decodeBasicOCSPResponse,
   decodeOCSPResponse,
@@ -176,6 +178,27 @@ describe('BasicOCSPResponse', () => {
     const changed = encodeBasicOCSPResponse(later)
     expect(changed).toHaveLength(der.length)
     expect(changed.filter((octet, i) => octet !== der[i])).toHaveLength(1)
+  })
+})
+
+describe('work is bounded whatever 64 KiB hold', () => {
+  const fill = (element: Uint8Array): Uint8Array =>
+    Uint8Array.from(Array.from({ length: Math.floor(64_000 / element.length) }, () => [...element]).flat())
+  const longArc = seq(tlv(0x06, new Uint8Array(60).fill(0xff).fill(0x7f, 59)), hex('04 00'))
+
+  test.each<[string, Parts]>([
+    [
+      '32,000 certificates',
+      { signature: Uint8Array.from([...hex('03 01 00'), ...tlv(0xa0, seq(fill(hex('30 00'))))]) },
+    ],
+    ['9,000 extensions', { after: tlv(0xa1, seq(fill(hex('30 05 06 01 2a 04 00')))) }],
+    ['arcs of 59 octets', { after: tlv(0xa1, seq(fill(longArc))) }],
+  ])('%s', (_name, parts) => {
+    const der = basic(parts)
+    const reader = new DERReader(der, 0, der.length, MAX_RESPONSE_ELEMENTS)
+    expect(thrown(() => readBasicOCSPResponse(reader))).toMatchObject({ reason: 'tooLarge' })
+    expect(reader.elements).toBeLessThan(MAX_RESPONSE_ELEMENTS + 64)
+    expect(thrown(() => decodeBasicOCSPResponse(der))).toMatchObject({ reason: 'tooLarge' })
   })
 })
 
