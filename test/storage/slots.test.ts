@@ -330,60 +330,6 @@ describe('doubling (attack 9)', () => {
   })
 })
 
-describe('pruning certificates', () => {
-  const count = () => db.rows('SELECT count(*) AS n FROM certificates')[0]?.['n']
-
-  test('deletes after notAfter and retention, bounded, whatever the status', async () => {
-    await admin.addCertificates(
-      issuer,
-      Array.from({ length: 40 }, (_, n) => good(100 + n, { status: 'revoked' })),
-      nowMs(),
-    )
-    await admin.addCertificates(
-      issuer,
-      [{ serial: serial(7), status: 'good' }, good(8, { notAfter: NOW + 900 * DAY })],
-      nowMs(),
-    )
-    expect(await slots.pruneCertificates(now, 100)).toBe(0)
-    now = NOW + 120 * DAY
-    expect(await slots.pruneCertificates(now, 100)).toBe(0)
-    now += 1
-    expect(await slots.pruneCertificates(now, 10)).toBe(10)
-    let pruned = 10
-    for (let call = 0; call < 10; call += 1) pruned += await slots.pruneCertificates(now, 15)
-    expect(pruned).toBe(42)
-    expect(count()).toBe(2)
-    expect((await admin.audit(0, 1000)).filter(({ action }) => action === 'certificates.pruned')).not.toEqual(
-      [],
-    )
-  })
-
-  test('walks on from where it stopped when little is to be deleted', async () => {
-    await admin.addCertificates(
-      issuer,
-      Array.from({ length: 200 }, (_, n) => good(100 + n, n % 50 === 0 ? {} : { notAfter: NOW + 900 * DAY })),
-      nowMs(),
-    )
-    now = NOW + 121 * DAY
-    let pruned = 0
-    for (let call = 0; call < 30; call += 1) pruned += await slots.pruneCertificates(now, 1)
-    expect(pruned).toBe(6)
-  })
-
-  test('keeps revoked ones where an unknown serial is answered good (law 2)', async () => {
-    await admin.updateIssuer(issuer, { policy: { ...POLICY, unknown: 'good' } }, nowMs())
-    await revoke(1)
-    now = NOW + 121 * DAY
-    expect(await slots.pruneCertificates(now, 100)).toBe(1)
-    expect(await admin.readCertificate(issuer, serial(1))).toMatchObject({ status: 'revoked' })
-  })
-
-  test('a clock that runs ahead deletes nothing', async () => {
-    expect(await slots.pruneCertificates(NOW + 999 * DAY, 100)).toBe(0)
-    expect(count()).toBe(2)
-  })
-})
-
 const BUILT = {
   asOf: 0,
   entries: 0,
