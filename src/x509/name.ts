@@ -1,5 +1,5 @@
 /** One-line text of a distinguished name, for people: RFC 4514 order and escapes, with more names of attributes. */
-import { type BaseBlock, type BaseStringBlock, ObjectIdentifier, Sequence, Set as SetBlock } from 'asn1js'
+import { type BaseBlock, ObjectIdentifier, Sequence, Set as SetBlock } from 'asn1js'
 
 const ATTRIBUTES: ReadonlyMap<string, string> = new Map([
   ['2.5.4.3', 'CN'],
@@ -34,11 +34,11 @@ function formatAttribute(attribute: BaseBlock): string {
 }
 
 function formatValue(value: BaseBlock): string {
-  if (!isString(value))
+  const text = textOf(value)
+  if (text === undefined)
     return `#${Array.from(value.valueBeforeDecodeView, (octet) => octet.toString(16).padStart(2, '0')).join('')}`
   return (
-    value
-      .getValue()
+    text
       .replace(/[,+"\\<>;=]/g, '\\$&')
       .replace(/^[ #]| $/g, '\\$&')
       // Control and format characters could rewrite a terminal's line; unpaired surrogates have no UTF-8.
@@ -46,8 +46,11 @@ function formatValue(value: BaseBlock): string {
   )
 }
 
-function isString(block: BaseBlock): block is BaseStringBlock {
-  return 'getValue' in block && typeof block.getValue === 'function' && !(block instanceof ObjectIdentifier)
+/** Every string type of asn1js has getValue; so have types whose value is no text. */
+function textOf(block: BaseBlock): string | undefined {
+  if (!('getValue' in block) || typeof block.getValue !== 'function') return undefined
+  const text: unknown = block.getValue()
+  return typeof text === 'string' ? text : undefined
 }
 
 function childrenOf(block: BaseBlock): BaseBlock[] {

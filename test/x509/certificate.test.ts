@@ -225,7 +225,7 @@ describe('input that is no certificate', () => {
           expect(error).toBeInstanceOf(CertificateError)
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     )
   })
 
