@@ -1,9 +1,10 @@
 /** What the program says without any responder: help, usage errors, who is not there. Exit codes: architecture section 8. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { LocalServer, runProgram } from './support.ts'
+import { LocalServer, PROGRAM, runProgram } from './support.ts'
 
 let folder: string
 /** Of a port that was free a moment ago. */
@@ -203,3 +204,38 @@ test('the token is never sent in clear to another machine', async () => {
   expect(stderr).toMatch(/plain HTTP to another machine[\s\S]*https/)
   expect(stderr).not.toContain('secret-token')
 })
+
+/** A Node on this machine that is too old: the first of PATH that is not ours. */
+const OLD_NODE = (process.env['PATH'] ?? '')
+  .split(':')
+  .map((directory) => join(directory, 'node'))
+  .find(
+    (node) =>
+      Number(/^v(\d+)/.exec(spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout ?? '')?.[1]) < 24,
+  )
+
+if (OLD_NODE === undefined) console.warn('there is no Node older than 24 on the PATH: its test is skipped')
+
+test.skipIf(OLD_NODE === undefined)(
+  'an older Node hands over to the one of the repository, or names the remedy, exit 2',
+  () => {
+    const start = (program: string, args: readonly string[]) => {
+      const { status, stdout, stderr } = spawnSync(OLD_NODE ?? '', [program, ...args], {
+        encoding: 'utf8',
+        cwd: folder,
+      })
+      return { status, stdout, stderr }
+    }
+    expect(start(PROGRAM, ['--version'])).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+    })
+    expect(start(PROGRAM, ['frobnicate'])).toMatchObject({ status: 2 })
+    const apart = join(folder, 'edge-ocsp.mjs')
+    copyFileSync(PROGRAM, apart)
+    expect(start(apart, ['--version'])).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/needs Node 24 or newer[\s\S]*npm install/),
+    })
+  },
+)

@@ -69,7 +69,7 @@ function readText(text: string, argument: string): Uint8Array {
   if (/^30([0-9a-f]{2})+$/i.test(digits)) return Buffer.from(digits, 'hex')
   if (/^(https?:\/)?\//i.test(trimmed)) return readTarget(trimmed)
   const base64 = unescapePercent(trimmed).replace(/\s+/g, '').replaceAll('-', '+').replaceAll('_', '/')
-  if (/^M[A-Za-z0-9+/]{4,}={0,2}$/.test(base64)) return Buffer.from(base64, 'base64')
+  if (/^M[A-Za-z0-9+/]{2,}={0,2}$/.test(base64)) return Buffer.from(base64, 'base64')
   throw usageError(`"${shorten(trimmed)}" is no file and neither base64 nor hex`, FORMS_HINT)
 }
 
