@@ -1,5 +1,7 @@
 /** Answers of the admin API as lines for people. */
+import { X509Certificate } from 'node:crypto'
 import type { Finding, Issuer, Policy, Publication, Responder } from '../admin-api/contract.ts'
+import { oneLine } from './certificate.ts'
 import { formatDuration } from './duration.ts'
 import { formatFields, formatTable, type Output } from './output.ts'
 
@@ -12,7 +14,7 @@ export function describeIssuer(issuer: Issuer): string[] {
   return [
     ...formatFields([
       ['Issuer', `${issuer.name}${issuer.enabled ? '' : ' (disabled)'}`],
-      ['Subject', issuer.subject],
+      ['Subject', subjectOf(issuer)],
       ['Key identifier', issuer.ski],
       ['Valid', `${issuer.notBefore} to ${issuer.notAfter}`],
       ['Policy', describePolicy(issuer.policy)],
@@ -23,6 +25,11 @@ export function describeIssuer(issuer: Issuer): string[] {
     ]),
     ...describeResponders(issuer.responders),
   ]
+}
+
+/** The responder leaves the subject out where it would have to load its X.509 code for it. */
+export function subjectOf(issuer: Issuer): string {
+  return issuer.subject ?? oneLine(new X509Certificate(issuer.certificate).subject)
 }
 
 export function describeResponders(responders: readonly Responder[]): string[] {

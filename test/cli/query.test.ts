@@ -1,6 +1,4 @@
 /** `query` against responders that tell the truth, lie, or fail: what it prints, and how it exits. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { createServer } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   authorityInfoAccess,
@@ -9,37 +7,16 @@ import {
   ocspNoCheck,
 } from '../../src/cli/dev/issue-certificate.ts'
 import {
-  type CertStatus,
   decodeGetTarget,
   decodeOCSPRequest,
   ERROR_RESPONSES,
-  encodeResponseData,
   type OCSPRequest,
-  type ResponderID,
-  type SingleResponse,
 } from '../../src/ocsp/index.ts'
-import { assembleOCSPResponse } from '../../src/ocsp/single-response-template.ts'
 import type { SignatureAlgorithm } from '../../src/responder/records.ts'
-import type { Signer } from '../../src/signing/webcrypto-signer.ts'
 import { at } from '../http/admin-world.ts'
-import { OPENSSL_VERSION, OpenSSL } from '../support/openssl.ts'
 import { makeTestPKI, type TestPKI } from '../support/pki.ts'
+import { type Behaviour, NOW, respond, truthful } from './ocsp-responder.ts'
 import { LocalServer, Workplace } from './support.ts'
-
-const NOW = Math.floor(Date.now() / 1000)
-
-/** What the responder does with a request; each test bends one thing. */
-interface Behaviour {
-  status: CertStatus
-  thisUpdate: number
-  nextUpdate: number | undefined
-  responderID: ResponderID
-  signer: Signer
-  certs: readonly Uint8Array[]
-  nonce: 'echo' | 'ignore' | Uint8Array
-  single(single: SingleResponse): SingleResponse
-  bytes(response: Uint8Array): Uint8Array
-}
 
 let pki: TestPKI
 let server: LocalServer
@@ -47,44 +24,6 @@ let place: Workplace
 let url: string
 let behaviour: Behaviour
 let asked: { method: string; request: OCSPRequest; contentType: string | null } | undefined
-
-function truthful(by: TestPKI = pki): Behaviour {
-  return {
-    status: { type: 'good' },
-    thisUpdate: NOW - 60,
-    nextUpdate: NOW + 3600,
-    responderID: { byKey: by.responder.keyHash },
-    signer: by.responder.signer,
-    certs: by.responder.certificate === undefined ? [] : [by.responder.certificate],
-    nonce: 'echo',
-    single: (single) => single,
-    bytes: (response) => response,
-  }
-}
-
-async function respond(request: OCSPRequest): Promise<Uint8Array> {
-  const { status, thisUpdate, nextUpdate, responderID, signer, certs, nonce, single, bytes } = behaviour
-  const [first] = request.tbsRequest.requestList
-  if (first === undefined) throw new Error('no request')
-  const sent = request.tbsRequest.requestExtensions ?? []
-  const extensions =
-    nonce === 'ignore' ? [] : sent.map((one) => (nonce === 'echo' ? one : { ...one, extnValue: nonce }))
-  const tbs = encodeResponseData({
-    versionExplicit: false,
-    responderID,
-    producedAt: NOW - 30,
-    responses: [
-      single({
-        certID: first.reqCert,
-        certStatus: status,
-        thisUpdate,
-        ...(nextUpdate === undefined ? {} : { nextUpdate }),
-      }),
-    ],
-    ...(extensions.length > 0 && { responseExtensions: extensions }),
-  })
-  return bytes(assembleOCSPResponse(tbs, signer.signatureAlgorithm, await signer.sign(tbs), certs))
-}
 
 beforeAll(async () => {
   pki = await makeTestPKI({ now: NOW, freshKeys: true })
@@ -98,7 +37,7 @@ beforeAll(async () => {
       request: decodeOCSPRequest(der),
       contentType: request.headers.get('content-type'),
     }
-    return new Response(new Uint8Array(await respond(asked.request)), {
+    return new Response(new Uint8Array(await respond(asked.request, behaviour)), {
       headers: { 'content-type': 'application/ocsp-response', 'cache-control': 'max-age=60' },
     })
   })
@@ -115,7 +54,7 @@ afterAll(async () => {
   place.close()
 })
 beforeEach(() => {
-  behaviour = truthful()
+  behaviour = truthful(pki)
   asked = undefined
 })
 
@@ -394,83 +333,3 @@ test('nobody at the address exits 3 and names it', async () => {
     expect.stringMatching(/no answer from http:\/\/127\.0\.0\.1:1\/ocsp: [\s\S]*--url/),
   ])
 })
-
-test.skipIf(OPENSSL_VERSION === undefined)(
-  'understands the responder of openssl',
-  { timeout: 60_000 },
-  async () => {
-    const openssl = new OpenSSL()
-    let responder: ChildProcess | undefined
-    try {
-      const ok = (...args: readonly string[]) => expect(openssl.run(...args)).toMatchObject({ status: 0 })
-      ok(
-        'req',
-        '-x509',
-        '-newkey',
-        'rsa:2048',
-        '-nodes',
-        '-keyout',
-        'ca.key',
-        '-out',
-        'ca.pem',
-        '-subj',
-        '/CN=CA',
-        '-days',
-        '30',
-      )
-      openssl.write(
-        'index.txt',
-        'V\t491231235959Z\t\t01\tunknown\t/CN=a\nR\t491231235959Z\t260102030405Z,superseded\t02\tunknown\t/CN=b\n',
-      )
-      const port = await freePort()
-      responder = spawn(
-        'openssl',
-        [
-          'ocsp',
-          '-index',
-          'index.txt',
-          '-CA',
-          'ca.pem',
-          '-rsigner',
-          'ca.pem',
-          '-rkey',
-          'ca.key',
-          '-port',
-          String(port),
-          '-ndays',
-          '1',
-        ],
-        { cwd: openssl.folder, stdio: 'ignore' },
-      )
-      const ask = (serial: string, ...more: readonly string[]) =>
-        place.run([
-          'query',
-          '--serial',
-          serial,
-          '--issuer',
-          `${openssl.folder}/ca.pem`,
-          '--url',
-          `http://127.0.0.1:${port}`,
-          ...more,
-        ])
-      await expect.poll(async () => (await ask('01', '--hash', 'sha1')).code, { timeout: 20_000 }).toBe(0)
-      expect(await ask('02', '--method', 'POST', '--nonce')).toMatchObject({
-        code: 1,
-        stdout: expect.stringMatching(/revoked \(superseded\) at 2026-01-02T03:04:05Z[\s\S]*Nonce: +echoed/),
-      })
-      expect(await ask('03')).toMatchObject({ code: 1, stdout: expect.stringMatching(/Status: +unknown/) })
-    } finally {
-      responder?.kill('SIGKILL')
-      openssl.close()
-    }
-  },
-)
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
-}

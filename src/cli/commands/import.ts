@@ -187,5 +187,5 @@ class Meter {
 }
 
 function open(file: string): Exclude<ByteSource, ReadableStream<Uint8Array>> {
-  return file === '-' ? process.stdin : createReadStream(file, { highWaterMark: 262_144 })
+  return file === '-' ? process.stdin : createReadStream(file)
 }

@@ -4,7 +4,7 @@ import { formatPEM } from '../../pkix/pem.ts'
 import { loadCertificate } from '../certificate.ts'
 import { adminLeaf, group, run } from '../common-options.ts'
 import type { CommonOptions, Context } from '../context.ts'
-import { describeIssuer, describePublication, warnFindings } from '../describe.ts'
+import { describeIssuer, describePublication, subjectOf, warnFindings } from '../describe.ts'
 import { EXIT, type ExitCode, usageError } from '../exit.ts'
 import { issuerReference } from '../issuer-reference.ts'
 import { formatTable } from '../output.ts'
@@ -170,7 +170,7 @@ function describeList(issuers: readonly Issuer[]): string[] {
         .join(', ') || 'none',
       issuer.notAfter,
       issuer.ski,
-      issuer.subject ?? '',
+      subjectOf(issuer),
     ]),
   )
 }
