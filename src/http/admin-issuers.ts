@@ -141,7 +141,12 @@ export function mountIssuers(app: Hono, deps: AdminDeps): void {
     const { id } = await requireIssuer(deps, param('issuer'))
     const floor = await store.raiseFloor(id, nowMs)
     const issuer = await requireIssuer(deps, String(id))
-    return { floor, issuer: issuerView(issuer, now), warnings: [], ...(await publishIssuer(deps, issuer)) }
+    return {
+      floor,
+      issuer: issuerView(issuer, now),
+      warnings: [],
+      ...(await publishIssuer(deps, issuer, floor)),
+    }
   })
 
   mount(app, deps, 'thawIssuer', async ({ now, nowMs, param }) => {
@@ -152,8 +157,8 @@ export function mountIssuers(app: Hono, deps: AdminDeps): void {
         hint: 'nothing is to be done',
       })
     }
-    await store.thaw(id, nowMs)
+    const floor = await store.thaw(id, nowMs)
     const issuer = await requireIssuer(deps, name)
-    return { issuer: issuerView(issuer, now), warnings: [], ...(await publishIssuer(deps, issuer)) }
+    return { issuer: issuerView(issuer, now), warnings: [], ...(await publishIssuer(deps, issuer, floor)) }
   })
 }

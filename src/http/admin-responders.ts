@@ -1,7 +1,7 @@
 /** Responders of an issuer: several may overlap, so that 90-day delegates roll without a gap. */
 import type { Hono } from 'hono'
 import { ADMIN_ROUTES, type Finding } from '../admin-api/contract.ts'
-import type { IssuerRecord, ResponderRecord } from '../responder/records.ts'
+import type { IssuerRecord, ResponderRecord, Sequence } from '../responder/records.ts'
 import { readInput } from './admin-body.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { AdminError } from './admin-error.ts'
@@ -90,8 +90,9 @@ export function mountResponders(app: Hono, deps: AdminDeps): void {
       )
     }
     let issuer = target.retired ? before : await store.retireResponder(before.id, target.id, nowMs)
+    let floor: Sequence | undefined
     if (input.compromised === true) {
-      await store.raiseFloor(before.id, nowMs)
+      floor = await store.raiseFloor(before.id, nowMs)
       issuer = await requireIssuer(deps, String(before.id))
     }
     const warnings: Finding[] = []
@@ -103,7 +104,7 @@ export function mountResponders(app: Hono, deps: AdminDeps): void {
       responder: responderView(requireResponder(issuer, String(target.id)), issuer, now),
       issuer: issuerView(issuer, now),
       warnings,
-      ...(await publishIssuer(deps, issuer)),
+      ...(await publishIssuer(deps, issuer, floor)),
     }
   })
 }

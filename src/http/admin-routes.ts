@@ -108,8 +108,15 @@ export async function publishNow(
   }
 }
 
-/** After a change of an issuer's configuration: its page first, then the root that asks for the page. Never throws. */
-export async function publishIssuer(deps: AdminDeps, issuer: IssuerRecord): Promise<Publication> {
+/**
+ * After a change of an issuer's configuration: its page first, then the root that asks for the page. Never throws.
+ * @param revision position that the root must hold: a raised floor is newer than the configuration
+ */
+export async function publishIssuer(
+  deps: AdminDeps,
+  issuer: IssuerRecord,
+  revision: Sequence = issuer.configRev,
+): Promise<Publication> {
   try {
     await deps.writeIssuerPage(issuer)
   } catch (error) {
@@ -122,5 +129,5 @@ export async function publishIssuer(deps: AdminDeps, issuer: IssuerRecord): Prom
       problem: `committed, not yet published: the issuer's page could not be written (${reason}). PATCH the issuer with {} to try again`,
     }
   }
-  return publishNow(deps, { issuer: issuer.id, revision: issuer.configRev })
+  return publishNow(deps, { issuer: issuer.id, revision })
 }

@@ -52,6 +52,15 @@ test('the floor can be raised, and only a frozen issuer thawed', async () => {
   expect(world.store.frozen.size).toBe(0)
 })
 
+test('a raised floor is published as itself: that the last change of configuration is, does not count', async () => {
+  const world = await demo()
+  const { floor, configRev } = await world
+    .call('POST', '/issuers/demo/floor')
+    .then((answer) => ({ floor: answer.at('floor'), configRev: answer.at('issuer.configRev') }))
+  expect(floor).not.toBe(configRev)
+  expect(world.happened.at(-1)).toBe(`publish 1@${floor}`)
+})
+
 test('audit pages by id', async () => {
   const world = await demo()
   for (let id = 1; id <= 3; id += 1) {
