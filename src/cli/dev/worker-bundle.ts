@@ -4,11 +4,10 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 /** Root of this package: where wrangler.toml, src and migrations stand. */
-export const PACKAGE_ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+export const PACKAGE_ROOT = join(import.meta.dirname, '../../..')
 
 export interface WorkerBundle {
   /** One ES module. A dynamic import inside it is evaluated when it is reached, not before. */
