@@ -10,11 +10,11 @@ import { pagesApp } from './http/pages.ts'
 import { runScheduled } from './jobs/scheduled.ts'
 import { publish, publishChange } from './overlay/publisher.ts'
 import { OverlayReader } from './overlay/reader.ts'
+import type { Clock, DerivedStore } from './ports/ports.ts'
 import { AnswerMemory } from './responder/answer-memory.ts'
 import { BundleSource } from './responder/bundle-source.ts'
 import { IssuerDirectory } from './responder/issuers.ts'
 import { LiveCopies } from './responder/live-copies.ts'
-import type { Clock, DerivedStore } from './responder/ports.ts'
 import type { ResponderPorts } from './responder/respond.ts'
 import { parseKeyEncryptionKey } from './signing/key-custody.ts'
 import { LiveSource } from './signing/live-source.ts'
@@ -52,7 +52,10 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
   const kv = new KVDerivedStore(env.RESPONSES, clock)
   const cache = new CacheAPIEdgeCache(caches.default)
 
-  const overlay = new OverlayReader({ derived: kv, overlay: overlayStore, clock, random, background }, boundMs)
+  const overlay = new OverlayReader(
+    { derived: kv, overlay: overlayStore, clock, random, background },
+    boundMs,
+  )
   /** What this isolate publishes it also believes at once: a revocation shows where it was made without waiting for KV. */
   const derived: Pick<DerivedStore, 'readRoot' | 'writeRoot'> = {
     readRoot: () => kv.readRoot(),
@@ -63,7 +66,14 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
   }
   const signers = new SignerPool({ keys: status, kek, secret })
   const bundles = new BundleSource({ derived: kv, cache, background })
-  const live = new LiveSource({ status, bundles, signers, clock, latestRoot: () => overlay.latest, background })
+  const live = new LiveSource({
+    status,
+    bundles,
+    signers,
+    clock,
+    latestRoot: () => overlay.latest,
+    background,
+  })
   const publisher = { overlay: overlayStore, derived, clock, random, sleep }
   const responder: ResponderPorts = {
     clock,
@@ -81,11 +91,13 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
   const administration: AdminDeps = {
     store: record,
     clock,
+    certificatesRecorded: () => live.absent.clear(), // what was just recorded must not be refused from memory
     async publish(change) {
-      live.absent.clear() // what was just recorded must not be refused from memory
       if (change !== undefined) {
         const published = await publishChange(publisher, change.issuer, change.revision)
-        return published === undefined ? overtaken : { published: true, publishedAtMs: published.publishedAtMs }
+        return published === undefined
+          ? overtaken
+          : { published: true, publishedAtMs: published.publishedAtMs }
       }
       const published = await publish(publisher)
       return published === undefined ? overtaken : { published: true, ...published }

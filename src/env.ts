@@ -28,7 +28,12 @@ export interface Settings {
 /** Variables as numbers; what is not a number in range falls back to the default, and is reported by name. */
 export function readSettings(env: Env): { settings: Settings; problems: readonly string[] } {
   const problems: string[] = []
-  const number = (name: 'LOG_SAMPLE_RATE' | 'PROPAGATION_BOUND_SECONDS' | 'SIGNATURES_PER_RUN', low: number, high: number, otherwise: number) => {
+  const number = (
+    name: 'LOG_SAMPLE_RATE' | 'PROPAGATION_BOUND_SECONDS' | 'SIGNATURES_PER_RUN',
+    low: number,
+    high: number,
+    otherwise: number,
+  ) => {
     const text = env[name]
     if (text === undefined || text === '') return otherwise
     const value = Number(text)

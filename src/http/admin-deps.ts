@@ -1,7 +1,7 @@
 /** What the admin API needs of the composition root. */
-import type { AdminStore } from '../responder/admin-store.ts'
-import type { Clock, EventLog } from '../responder/ports.ts'
-import type { IssuerRecord, Sequence } from '../responder/records.ts'
+import type { AdminStore } from '../ports/admin-store.ts'
+import type { Clock, EventLog } from '../ports/ports.ts'
+import type { IssuerRecord, Sequence } from '../ports/records.ts'
 
 /** How putting the overlay root went. */
 export interface PublishOutcome {

@@ -1,7 +1,7 @@
 /** What an admin request fails with, and the one place where it becomes HTTP. */
 import type { ErrorBody, ErrorCode, Finding } from '../admin-api/contract.ts'
-import { ConflictError, NotFoundError } from '../responder/admin-store.ts'
-import { SigningError, StorageError } from '../responder/errors.ts'
+import { ConflictError, NotFoundError } from '../ports/admin-store.ts'
+import { SigningError, StorageError } from '../ports/errors.ts'
 
 export type AdminStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 422 | 500 | 503
 

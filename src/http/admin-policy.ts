@@ -2,7 +2,7 @@
 import type * as z from 'zod'
 import type { Finding, PolicyInput } from '../admin-api/contract.ts'
 import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
-import type { IssuerPolicy, SignatureAlgorithm } from '../responder/records.ts'
+import type { IssuerPolicy, SignatureAlgorithm } from '../ports/records.ts'
 import { AdminError } from './admin-error.ts'
 
 const MINUTE = 60

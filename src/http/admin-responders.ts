@@ -1,7 +1,7 @@
 /** Responders of an issuer: several may overlap, so that 90-day delegates roll without a gap. */
 import type { Hono } from 'hono'
 import { ADMIN_ROUTES, type Finding } from '../admin-api/contract.ts'
-import type { IssuerRecord, ResponderRecord, Sequence } from '../responder/records.ts'
+import type { IssuerRecord, ResponderRecord, Sequence } from '../ports/records.ts'
 import { readInput } from './admin-body.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { AdminError } from './admin-error.ts'

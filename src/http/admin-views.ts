@@ -5,7 +5,7 @@ import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { crlReasonName } from '../pkix/crl-reason.ts'
 import { formatPEM } from '../pkix/pem.ts'
 import { formatSerial } from '../pkix/serial-number.ts'
-import type { CertificateRow, IssuerRecord, ResponderRecord } from '../responder/records.ts'
+import type { CertificateRow, IssuerRecord, ResponderRecord } from '../ports/records.ts'
 
 export function hexOf(bytes: Uint8Array): string {
   return Array.from(bytes, (octet) => octet.toString(16).padStart(2, '0')).join('')

@@ -3,7 +3,7 @@
  * metric: it stands in the log. No client address and no serial number ever appears.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import type { Globals, IssuerState } from '../responder/admin-store.ts'
+import type { Globals, IssuerState } from '../ports/admin-store.ts'
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number]
 

@@ -2,8 +2,9 @@
  * One log line and one metric point an exchange, from the same answer. Never a client address, never a serial number
  * (R8.4): what is not written down cannot be asked for.
  */
+
+import type { EventLog } from '../ports/ports.ts'
 import type { Answer } from '../responder/answer.ts'
-import type { EventLog } from '../responder/ports.ts'
 import type { Observe } from './ocsp.ts'
 
 /** Structural part of AnalyticsEngineDataset. */
@@ -33,11 +34,19 @@ export function observer(
   return (answer, method, octets) => {
     const ok = answer.responseStatus === 'successful'
     const fault = answer.responseStatus === 'internalError' || answer.responseStatus === 'tryLater'
-    if (fault || (sampleRate > 0 && random() < sampleRate)) log.event(fault ? 'error' : 'info', describe(answer, method, octets))
+    if (fault || (sampleRate > 0 && random() < sampleRate))
+      log.event(fault ? 'error' : 'info', describe(answer, method, octets))
     metrics?.writeDataPoint({
       indexes: [ok ? `${answer.issuer}` : '0'],
       blobs: ok
-        ? [method, answer.responseStatus, answer.origin, answer.certStatus, answer.hashAlgorithm, answer.personal ? 'nonce' : '']
+        ? [
+            method,
+            answer.responseStatus,
+            answer.origin,
+            answer.certStatus,
+            answer.hashAlgorithm,
+            answer.personal ? 'nonce' : '',
+          ]
         : [method, answer.responseStatus, '', '', '', ''],
       doubles: [1, octets],
     })
@@ -48,7 +57,17 @@ function describe(answer: Answer, method: string, octets: number): Record<string
   if (answer.responseStatus !== 'successful')
     return { what: 'ocsp', method, status: answer.responseStatus, octets, ...reasons(answer.error) }
   const { responseStatus, origin, issuer, certStatus, hashAlgorithm, personal } = answer
-  return { what: 'ocsp', method, status: responseStatus, origin, issuer, certStatus, hashAlgorithm, personal, octets }
+  return {
+    what: 'ocsp',
+    method,
+    status: responseStatus,
+    origin,
+    issuer,
+    certStatus,
+    hashAlgorithm,
+    personal,
+    octets,
+  }
 }
 
 /** Class, reason, message and cause: our messages name no serial and no key. */

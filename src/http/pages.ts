@@ -1,8 +1,8 @@
 /** What a browser may find here: a page that says what this is, and the issuers' certificates (the AIA of what they issued). */
 import { type Context, Hono } from 'hono'
 import { bufferSource } from '../pkix/buffer-source.ts'
-import { StorageError } from '../responder/errors.ts'
-import type { Clock } from '../responder/ports.ts'
+import { StorageError } from '../ports/errors.ts'
+import type { Clock } from '../ports/ports.ts'
 
 export interface PagesDeps {
   /** DER by short name or subject key identifier. @throws StorageError */

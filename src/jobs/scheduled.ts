@@ -3,8 +3,8 @@
  * stands alone: what fails is logged and recorded, and the next one runs.
  */
 import type { Published } from '../overlay/publisher.ts'
-import type { AdminStore } from '../responder/admin-store.ts'
-import type { Clock, EventLog, OverlayStore, SlotStore } from '../responder/ports.ts'
+import type { AdminStore } from '../ports/admin-store.ts'
+import type { Clock, EventLog, OverlayStore, SlotStore } from '../ports/ports.ts'
 import type { PresignOutcome } from '../signing/presign.ts'
 
 /** A slot doubles at about this many certificates. */

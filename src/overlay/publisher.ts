@@ -2,8 +2,8 @@
  * The only writer of the overlay root. Always a function of D1, every minute even when nothing changed (the heartbeat),
  * at once after a change, at most once a second (KV takes one write a second a key).
  */
-import type { Clock, DerivedStore, OverlayStore } from '../responder/ports.ts'
-import type { OverlaySnapshot, Sequence } from '../responder/records.ts'
+import type { Clock, DerivedStore, OverlayStore } from '../ports/ports.ts'
+import type { OverlaySnapshot, Sequence } from '../ports/records.ts'
 import { encodeRoot, OverlayRoot } from './root.ts'
 
 /** Longer than any put should take; a holder that dies delays the next root by no more. */
@@ -44,7 +44,9 @@ export async function publish(ports: PublisherPorts): Promise<Published | undefi
     const frozen = frozenIssuers(snapshot, last, lease.previous)
     if (frozen.length > 0) await ports.overlay.freeze(frozen, timeMs)
     const carried = frozen.length > 0 ? last?.carried : undefined
-    await ports.derived.writeRoot(encodeRoot(snapshot, version, timeMs, ports.random(), new Set(frozen), carried))
+    await ports.derived.writeRoot(
+      encodeRoot(snapshot, version, timeMs, ports.random(), new Set(frozen), carried),
+    )
     const heads = snapshot.issuers.map(({ id, head }) => ({ issuer: id, head }))
     const publishedAtMs = ports.clock.nowMs()
     if (await ports.overlay.recordPublished(holder, version, publishedAtMs, heads))

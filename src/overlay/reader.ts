@@ -3,9 +3,9 @@
  * absent or corrupt is unreadable: the isolate then builds one from D1, at most every 30 s. If that fails too there is no
  * way to know what changed, and nothing is answered (tryLater).
  */
-import { StorageError } from '../responder/errors.ts'
-import type { Clock, DerivedStore, OverlayStore } from '../responder/ports.ts'
-import { SingleFlight } from '../responder/single-flight.ts'
+import { StorageError } from '../ports/errors.ts'
+import type { Clock, DerivedStore, OverlayStore } from '../ports/ports.ts'
+import { SingleFlight } from '../ports/single-flight.ts'
 import { encodeRoot, OverlayRoot } from './root.ts'
 
 /** A root is looked for again after this long. */

@@ -15,9 +15,9 @@
  */
 import { crc32 } from '../bundle/crc32.ts'
 import { hash32 } from '../bundle/hash32.ts'
-import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
-import type { OverlaySnapshot, Sequence } from '../responder/records.ts'
+import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
+import type { OverlaySnapshot, Sequence } from '../ports/records.ts'
 
 const MAGIC = 0x454f5231
 const HEADER_BYTES = 40
@@ -118,7 +118,8 @@ export class OverlayRoot {
       if (this.#view.getUint32(this.#itemsAt + middle * ITEM_BYTES) < h1) low = middle + 1
       else high = middle
     }
-    if (low === this.#itemCount || this.#view.getUint32(this.#itemsAt + low * ITEM_BYTES) !== h1) return issuer.floor
+    if (low === this.#itemCount || this.#view.getUint32(this.#itemsAt + low * ITEM_BYTES) !== h1)
+      return issuer.floor
     const h2 = hash32(serial, ~itemSeed(this.#seed, issuer.id))
     let need = issuer.floor
     for (; low < this.#itemCount; low += 1) {
@@ -248,7 +249,11 @@ function itemSeed(seed: number, issuer: number): number {
 
 function word(bytes: Uint8Array, at: number): number {
   return (
-    (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
+    (((bytes[at] ?? 0) << 24) |
+      ((bytes[at + 1] ?? 0) << 16) |
+      ((bytes[at + 2] ?? 0) << 8) |
+      (bytes[at + 3] ?? 0)) >>>
+    0
   )
 }
 

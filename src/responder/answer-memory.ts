@@ -4,8 +4,8 @@
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
+import type { Sequence } from '../ports/records.ts'
 import type { StatusAnswer } from './answer.ts'
-import type { Sequence } from './records.ts'
 import { isCurrent, refreshAt } from './windows.ts'
 
 /** What an entry weighs beyond its DER: key, header strings, object. */

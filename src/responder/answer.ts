@@ -1,12 +1,12 @@
 /** What `respond` returns: an encoded OCSPResponse and all that headers, log and metric say about it. */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import { ERROR_RESPONSES } from '../ocsp/response-status.ts'
 import type { OCSPResponseStatus } from '../ocsp/response-status.ts'
+import { ERROR_RESPONSES } from '../ocsp/response-status.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
-import { toResponseStatus } from './errors.ts'
-import type { IssuerPolicy, Sequence } from './records.ts'
-import { refreshAt } from './windows.ts'
+import { toResponseStatus } from '../ports/errors.ts'
+import type { IssuerPolicy, Sequence } from '../ports/records.ts'
 import type { Window } from './windows.ts'
+import { refreshAt } from './windows.ts'
 
 /** Where an answer came from: this isolate, the data centre's cache, a bundle in KV, a pushed answer, a signature made now. */
 export type Origin = 'memory' | 'cache' | 'bundle' | 'pushed' | 'live'
@@ -76,7 +76,11 @@ export async function statusAnswer(facts: AnswerFacts): Promise<StatusAnswer> {
     nextUpdate: window.nextUpdate,
     freshUntil: maxAge === 'refresh' ? refreshAt(window) : window.nextUpdate,
     maxAgeSeconds:
-      certStatus === 'unknown' ? UNKNOWN_MAX_AGE_SECONDS : typeof maxAge === 'number' ? maxAge : Number.MAX_SAFE_INTEGER,
+      certStatus === 'unknown'
+        ? UNKNOWN_MAX_AGE_SECONDS
+        : typeof maxAge === 'number'
+          ? maxAge
+          : Number.MAX_SAFE_INTEGER,
     etag: personal ? '' : await strongETag(der),
     lastModified: httpDate(window.producedAt),
     expires: httpDate(window.nextUpdate),

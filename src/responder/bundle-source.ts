@@ -3,16 +3,16 @@
  * fault in one is a miss. What a bundle says is believed only if it is current and as new as the overlay demands.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import { Bundle } from '../bundle/bundle-format.ts'
 import type { BundleEntry, BundleWindow } from '../bundle/bundle-format.ts'
+import { Bundle } from '../bundle/bundle-format.ts'
 import { slotOf } from '../bundle/slot.ts'
 import type { CertStatus } from '../ocsp/cert-status.ts'
-import { statusAnswer } from './answer.ts'
+import type { DerivedStore, EdgeCache } from '../ports/ports.ts'
+import type { Sequence } from '../ports/records.ts'
+import { SingleFlight } from '../ports/single-flight.ts'
 import type { Origin, StatusAnswer } from './answer.ts'
-import type { DerivedStore, EdgeCache } from './ports.ts'
+import { statusAnswer } from './answer.ts'
 import type { Asked, Query } from './query.ts'
-import type { Sequence } from './records.ts'
-import { SingleFlight } from './single-flight.ts'
 import { isCurrent, refreshAt } from './windows.ts'
 
 /** A slot is not looked up in KV again within this time, whatever the last look-up gave. */
@@ -95,7 +95,8 @@ export class BundleSource {
     const key = `b/${issuer.id}/${at.k}/${slot}`
     const held = this.#touch(key)
     const profile = issuer.policy.profile
-    const inMemory = held?.bundle === undefined ? undefined : usable(held.bundle, asked, profile, now, 'memory')
+    const inMemory =
+      held?.bundle === undefined ? undefined : usable(held.bundle, asked, profile, now, 'memory')
     const settled = inMemory !== undefined && now < refreshAt(inMemory.window)
     if (settled || (held !== undefined && now - held.checkedAt < RECHECK_SECONDS)) return inMemory
     if (this.#flights.size >= MAX_READS) return inMemory
@@ -103,10 +104,13 @@ export class BundleSource {
     const place = { key, issuer: issuer.id, k: at.k, slot }
     const preferKV = held !== undefined // what this data centre gave before was not enough
     const read = await this.#flights.run(key, () => this.#read(place, preferKV, now)).catch(() => undefined)
-    const fetched = read?.bundle === undefined ? undefined : usable(read.bundle, asked, profile, now, read.origin)
+    const fetched =
+      read?.bundle === undefined ? undefined : usable(read.bundle, asked, profile, now, read.origin)
     if (fetched !== undefined || read?.origin !== 'cache') return fetched ?? inMemory
     const again = await this.#flights.run(key, () => this.#read(place, true, now)).catch(() => undefined)
-    return again?.bundle === undefined ? inMemory : usable(again.bundle, asked, profile, now, again.origin) ?? inMemory
+    return again?.bundle === undefined
+      ? inMemory
+      : (usable(again.bundle, asked, profile, now, again.origin) ?? inMemory)
   }
 
   async #read(
@@ -127,7 +131,8 @@ export class BundleSource {
     this.#hold(key, bundle, now)
     if (bundle !== undefined && bytes !== null) {
       const seconds = cacheSeconds(bundle, now)
-      if (seconds > 0) this.#ports.background(this.#ports.cache.put(key, bytes, seconds).catch(() => undefined))
+      if (seconds > 0)
+        this.#ports.background(this.#ports.cache.put(key, bytes, seconds).catch(() => undefined))
     }
     return { bundle, origin: 'bundle' }
   }
@@ -204,6 +209,9 @@ function newest(bundle: Bundle): UnixSeconds {
 
 /** Until the first of its windows should be replaced. */
 function cacheSeconds(bundle: Bundle, now: UnixSeconds): number {
-  const soonest = bundle.windows.reduce((first, window) => Math.min(first, refreshAt(window)), Number.POSITIVE_INFINITY)
+  const soonest = bundle.windows.reduce(
+    (first, window) => Math.min(first, refreshAt(window)),
+    Number.POSITIVE_INFINITY,
+  )
   return Number.isFinite(soonest) ? Math.min(Math.max(soonest - now, 30), MAX_CACHE_SECONDS) : 0
 }

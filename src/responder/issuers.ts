@@ -7,13 +7,13 @@ import type { OCSPRequest } from '../ocsp/ocsp-request.ts'
 import { requestNonce } from '../ocsp/ocsp-request.ts'
 import type { OverlayRoot, RootIssuer } from '../overlay/root.ts'
 import { hashAlgorithmOf } from '../pkix/algorithm-identifier.ts'
+import { RequestRefused, StorageError } from '../ports/errors.ts'
+import type { DerivedStore, StatusStore } from '../ports/ports.ts'
+import type { IssuerRecord } from '../ports/records.ts'
+import { SingleFlight } from '../ports/single-flight.ts'
 import { equalOctets } from './equal-octets.ts'
-import { RequestRefused, StorageError } from './errors.ts'
-import type { DerivedStore, StatusStore } from './ports.ts'
 import type { Asked, Query } from './query.ts'
 import { ask } from './query.ts'
-import type { IssuerRecord } from './records.ts'
-import { SingleFlight } from './single-flight.ts'
 
 export interface IssuerPorts {
   readonly derived: Pick<DerivedStore, 'readIssuerPage'>
@@ -56,13 +56,15 @@ export class IssuerDirectory {
         asked.push(ask(reqCert, hashAlgorithm, root, at))
         break
       }
-      if (owner === undefined) throw new RequestRefused(issuer === undefined ? 'unknownIssuer' : 'mixedIssuers')
+      if (owner === undefined)
+        throw new RequestRefused(issuer === undefined ? 'unknownIssuer' : 'mixedIssuers')
       if (issuer !== undefined && issuer.id !== owner.id) throw new RequestRefused('mixedIssuers') // R1.11
       issuer = owner
     }
     const first = asked[0]
     const at = issuer === undefined ? undefined : root.issuer(issuer.id)
-    if (issuer === undefined || first === undefined || at === undefined) throw new RequestRefused('unknownIssuer')
+    if (issuer === undefined || first === undefined || at === undefined)
+      throw new RequestRefused('unknownIssuer')
     const nonce = issuer.policy.nonce === 'echo' ? requestNonce(request) : undefined
     return { issuer, at, first, asked, nonce }
   }
@@ -79,8 +81,7 @@ export class IssuerDirectory {
 
   async #load(at: RootIssuer): Promise<IssuerRecord> {
     const record = await this.#flights.run(`${at.id}`, async () => {
-      return (await this.#fromPage(at)) ?? (await this.#ports.status.readIssuer(at.id))
-        ?? notThere(at)
+      return (await this.#fromPage(at)) ?? (await this.#ports.status.readIssuer(at.id)) ?? notThere(at)
     })
     if (record.configRev < at.configRev)
       throw new StorageError('unavailable', `issuer ${at.id} in D1 is older than the published overlay`)

@@ -4,7 +4,7 @@ import type { CertID } from '../ocsp/cert-id.ts'
 import type { Nonce } from '../ocsp/nonce.ts'
 import type { OverlayRoot, RootIssuer } from '../overlay/root.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
-import type { IssuerRecord, Sequence } from './records.ts'
+import type { IssuerRecord, Sequence } from '../ports/records.ts'
 
 /** One CertID of the request. */
 export interface Asked {

@@ -1,15 +1,15 @@
 /** The request path. Nothing above it knows OCSP; nothing in it knows HTTP. */
 import { decodeOCSPRequest } from '../ocsp/ocsp-request.ts'
 import type { OverlayReader } from '../overlay/reader.ts'
-import { answerKey } from './answer-memory.ts'
-import type { AnswerMemory } from './answer-memory.ts'
-import { errorAnswer } from './answer.ts'
+import { RequestRefused, SigningError, StorageError } from '../ports/errors.ts'
+import type { Clock } from '../ports/ports.ts'
 import type { Answer, StatusAnswer } from './answer.ts'
+import { errorAnswer } from './answer.ts'
+import type { AnswerMemory } from './answer-memory.ts'
+import { answerKey } from './answer-memory.ts'
 import type { BundleSource } from './bundle-source.ts'
-import { RequestRefused, SigningError, StorageError } from './errors.ts'
 import type { IssuerDirectory } from './issuers.ts'
 import type { LiveCopies } from './live-copies.ts'
-import type { Clock } from './ports.ts'
 import type { Query } from './query.ts'
 
 /** Answers signed on demand. */
@@ -44,12 +44,16 @@ export async function respond(der: Uint8Array, ports: ResponderPorts): Promise<A
  * The same for a GET whose slashes a proxy has merged: several requests fit the octets that are left, and the one is meant
  * whose certificate we know.
  */
-export async function respondToAny(candidates: readonly Uint8Array[], ports: ResponderPorts): Promise<Answer> {
+export async function respondToAny(
+  candidates: readonly Uint8Array[],
+  ports: ResponderPorts,
+): Promise<Answer> {
   let refusal: Answer | undefined
   for (const der of candidates) {
     const answer = await respond(der, ports)
     if (answer.responseStatus === 'successful' && answer.certStatus !== 'unknown') return answer
-    const known = 'error' in answer && answer.error instanceof RequestRefused && answer.error.reason === 'unknownSerial'
+    const known =
+      'error' in answer && answer.error instanceof RequestRefused && answer.error.reason === 'unknownSerial'
     if (refusal === undefined || known || answer.responseStatus === 'successful') refusal = answer
   }
   return refusal ?? errorAnswer(new StorageError('corrupt', 'no candidate'))
@@ -90,6 +94,7 @@ async function signed(query: Query, now: number, ports: ResponderPorts): Promise
 }
 
 function isUnableToSign(error: unknown): boolean {
-  return error instanceof SigningError || (error instanceof StorageError && error.reason !== 'overlayUnreadable')
+  return (
+    error instanceof SigningError || (error instanceof StorageError && error.reason !== 'overlayUnreadable')
+  )
 }
-

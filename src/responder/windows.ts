@@ -3,8 +3,8 @@
  * source; the combined envelope of the root programs is R4.35.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import { SigningError } from './errors.ts'
-import type { IssuerPolicy } from './records.ts'
+import { SigningError } from '../ports/errors.ts'
+import type { IssuerPolicy } from '../ports/records.ts'
 
 export interface Window {
   readonly thisUpdate: UnixSeconds
@@ -49,7 +49,10 @@ export function windowFrom(
   const nextUpdate = Math.min(thisUpdate + policy.validitySeconds - 1 - shorter, notAfter)
   const least = policy.profile === 'public-trust' ? MIN_PUBLIC_SECONDS : 1
   if (nextUpdate - t0 < least)
-    throw new SigningError('responderExpired', `the responder or issuer certificate ends too soon: ${nextUpdate - t0} s left`)
+    throw new SigningError(
+      'responderExpired',
+      `the responder or issuer certificate ends too soon: ${nextUpdate - t0} s left`,
+    )
   return { thisUpdate, producedAt: t0, nextUpdate }
 }
 
@@ -60,7 +63,9 @@ export function unknownWindow(window: Window): Window {
 
 /** When a newer response is wanted: half of the window is over, or four days (R4.2, R4.3, R4.32). */
 export function refreshAt(window: Pick<Window, 'thisUpdate' | 'nextUpdate'>): UnixSeconds {
-  return window.thisUpdate + Math.min(Math.floor((window.nextUpdate - window.thisUpdate) / 2), MAX_AGE_SECONDS)
+  return (
+    window.thisUpdate + Math.min(Math.floor((window.nextUpdate - window.thisUpdate) / 2), MAX_AGE_SECONDS)
+  )
 }
 
 /** Law 1: nothing leaves past its nextUpdate, nor past the age that the profile allows (R6.2, R6.3). */

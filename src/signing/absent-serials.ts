@@ -3,9 +3,9 @@
  * from answers, so that a flood of random serials evicts no good one (attack 17).
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { IssuerRecord, Sequence } from '../ports/records.ts'
 import { answerKey } from '../responder/answer-memory.ts'
 import type { Asked } from '../responder/query.ts'
-import type { IssuerRecord, Sequence } from '../responder/records.ts'
 
 const SECONDS = 60
 const MAX_ENTRIES = 10_000

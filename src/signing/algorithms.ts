@@ -2,7 +2,7 @@
  * The signature algorithms a responder may use. AlgorithmIdentifiers are fixed bytes, because relying parties and the
  * Baseline Requirements compare them as bytes (BR 7.1.3.2; R1.51, R4.8). SHA-1 signatures are not among them (R4.9).
  */
-import type { SignatureAlgorithm } from '../responder/records.ts'
+import type { SignatureAlgorithm } from '../ports/records.ts'
 
 /** Kinds of key, as SubjectPublicKeyInfo and PKCS#8 name them. */
 export type KeyType = 'RSA' | 'P-256' | 'P-384' | 'P-521' | 'Ed25519'

@@ -1,7 +1,7 @@
 /** The record's row in the words of RFC 6960. */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { CertStatus } from '../ocsp/cert-status.ts'
-import type { CertificateRow } from '../responder/records.ts'
+import type { CertificateRow } from '../ports/records.ts'
 
 const CERTIFICATE_HOLD = 6
 

@@ -10,9 +10,9 @@ import { serialHash } from '../bundle/slot.ts'
 import type { BasicOCSPResponse } from '../ocsp/basic-response.ts'
 import { encodeResponseData } from '../ocsp/basic-response.ts'
 import { decodeSuccessfulResponse } from '../ocsp/ocsp-response.ts'
+import { SigningError } from '../ports/errors.ts'
+import type { IssuerRecord } from '../ports/records.ts'
 import { equalOctets } from '../responder/equal-octets.ts'
-import { SigningError } from '../responder/errors.ts'
-import type { IssuerRecord } from '../responder/records.ts'
 import { importVerifier } from './webcrypto-signer.ts'
 
 /** @throws SigningError.selfCheckFailed */

@@ -10,8 +10,8 @@
  * @see RFC 5869, NIST SP 800-38D
  */
 import { bufferSource } from '../pkix/buffer-source.ts'
-import { SigningError } from '../responder/errors.ts'
-import type { SignatureAlgorithm } from '../responder/records.ts'
+import { SigningError } from '../ports/errors.ts'
+import type { SignatureAlgorithm } from '../ports/records.ts'
 import { importSigner, type Signer } from './webcrypto-signer.ts'
 
 /** What a wrapped key belongs to. */

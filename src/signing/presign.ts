@@ -4,9 +4,9 @@
  */
 import { Bundle } from '../bundle/bundle-format.ts'
 import { encodeBundle } from '../bundle/bundle-writer.ts'
-import { SigningError } from '../responder/errors.ts'
-import type { Clock, DerivedStore, EventLog, LeasedSlot, SlotStore, StatusStore } from '../responder/ports.ts'
-import type { IssuerRecord } from '../responder/records.ts'
+import { SigningError } from '../ports/errors.ts'
+import type { Clock, DerivedStore, EventLog, LeasedSlot, SlotStore, StatusStore } from '../ports/ports.ts'
+import type { IssuerRecord } from '../ports/records.ts'
 import { SIGNATURE_ALGORITHMS } from './algorithms.ts'
 import { buildSlot } from './build-slot.ts'
 import { checkBundle } from './check-bundle.ts'

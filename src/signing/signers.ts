@@ -3,9 +3,9 @@
  * (R8.6); what older ones signed stays until it expires.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import { SigningError } from '../responder/errors.ts'
-import type { KeyStore } from '../responder/ports.ts'
-import type { IssuerRecord, ResponderRecord } from '../responder/records.ts'
+import { SigningError } from '../ports/errors.ts'
+import type { KeyStore } from '../ports/ports.ts'
+import type { IssuerRecord, ResponderRecord } from '../ports/records.ts'
 import { unwrapSigner } from './key-custody.ts'
 import { parsePrivateKey } from './private-key.ts'
 import type { Signer } from './webcrypto-signer.ts'

@@ -4,8 +4,8 @@
  */
 
 import { bufferSource } from '../pkix/buffer-source.ts'
-import { SigningError } from '../responder/errors.ts'
-import type { SignatureAlgorithm } from '../responder/records.ts'
+import { SigningError } from '../ports/errors.ts'
+import type { SignatureAlgorithm } from '../ports/records.ts'
 import { SIGNATURE_ALGORITHMS } from './algorithms.ts'
 import { decodeECDSASignature, encodeECDSASignature } from './ecdsa-signature.ts'
 import { algorithmFor } from './private-key.ts'

@@ -4,8 +4,8 @@
  * of the rows evaluates the same plan, so overlay, slots and audit follow exactly the rows that change.
  */
 import { serialHash } from '../bundle/slot.ts'
-import { NotFoundError } from '../responder/admin-store.ts'
-import type { Sequence } from '../responder/records.ts'
+import { NotFoundError } from '../ports/admin-store.ts'
+import type { Sequence } from '../ports/records.ts'
 import {
   type Database,
   numberIn,

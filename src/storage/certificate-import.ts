@@ -1,5 +1,5 @@
 /** Checks of what is to be recorded, and the cutting of an import into transactions. */
-import type { NewCertificate, RowOutcome } from '../responder/admin-store.ts'
+import type { NewCertificate, RowOutcome } from '../ports/admin-store.ts'
 import { applyWishes, encodeWish, refusalOf, type Wish } from './certificate-changes.ts'
 import type { Database } from './database.ts'
 import { encodeHex } from './hex.ts'

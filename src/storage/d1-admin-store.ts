@@ -15,8 +15,8 @@ import {
   type RowOutcome,
   type RunRecord,
   type StatusChange,
-} from '../responder/admin-store.ts'
-import type { CertificateRow, IssuerRecord, ResponderRecord, Sequence } from '../responder/records.ts'
+} from '../ports/admin-store.ts'
+import type { CertificateRow, IssuerRecord, ResponderRecord, Sequence } from '../ports/records.ts'
 import { applyWishes, refusalOf } from './certificate-changes.ts'
 import { addCertificates, toWish } from './certificate-import.ts'
 import {

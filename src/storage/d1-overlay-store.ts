@@ -1,7 +1,7 @@
 /** The overlay's source and the publisher's lease, in D1's primary. */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import type { OverlayStore } from '../responder/ports.ts'
-import type { OverlaySnapshot, Sequence } from '../responder/records.ts'
+import type { OverlayStore } from '../ports/ports.ts'
+import type { OverlaySnapshot, Sequence } from '../ports/records.ts'
 import { type Database, numberIn, octetsIn, query, type StoreOptions, textIn, transact } from './database.ts'
 import { corrupt, decodeHashes, parseJSON } from './record-codec.ts'
 

@@ -1,8 +1,8 @@
 /** Re-signing: which slots are due, who builds them, what was built (D1 primary). */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { slotRange } from '../bundle/slot.ts'
-import type { LeasedSlot, SlotStore } from '../responder/ports.ts'
-import type { CertificateRow, Sequence } from '../responder/records.ts'
+import type { LeasedSlot, SlotStore } from '../ports/ports.ts'
+import type { CertificateRow, Sequence } from '../ports/records.ts'
 import { type Database, numberIn, query, type StoreOptions, textIn, transact } from './database.ts'
 import { pruneCertificates } from './prune.ts'
 import { CERTIFICATE_COLUMNS, corrupt, decodeCertificateRow } from './record-codec.ts'

@@ -1,6 +1,6 @@
 /** Statuses, issuers and wrapped keys from D1's primary. */
-import type { KeyStore, StatusStore } from '../responder/ports.ts'
-import type { CertificateRow, IssuerRecord, Sequence } from '../responder/records.ts'
+import type { KeyStore, StatusStore } from '../ports/ports.ts'
+import type { CertificateRow, IssuerRecord, Sequence } from '../ports/records.ts'
 import { type Database, numberIn, octetsIn, query, type StoreOptions, transact } from './database.ts'
 import { encodeHex } from './hex.ts'
 import {

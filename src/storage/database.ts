@@ -2,7 +2,7 @@
  * The little of D1 that the adapters use, so that test/support/sqlite-d1.ts fits too; rows read with their types checked;
  * and the one place where a failure of the driver becomes a StorageError.
  */
-import { StorageError } from '../responder/errors.ts'
+import { StorageError } from '../ports/errors.ts'
 import { decodeHex } from './hex.ts'
 
 export type Value = string | number | null

@@ -2,7 +2,7 @@
  * Cache of one data centre over the Cache API. Keys are of our own making on a host name that is nobody's: never the URL of
  * the request, so nothing here can be answered without passing the overlay. Optional: a fault is a miss, and is reported.
  */
-import type { EdgeCache } from '../responder/ports.ts'
+import type { EdgeCache } from '../ports/ports.ts'
 import { withDeadline } from './database.ts'
 
 /** The little of Cache that we use; caches.default and a named cache fit. */

@@ -1,7 +1,7 @@
 /** State of the machine: what /readyz, /metrics and `status` show, read in one transaction. */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import type { Globals, IssuerState, RunRecord } from '../responder/admin-store.ts'
-import { StorageError } from '../responder/errors.ts'
+import type { Globals, IssuerState, RunRecord } from '../ports/admin-store.ts'
+import { StorageError } from '../ports/errors.ts'
 import {
   type Database,
   numberIn,

@@ -1,5 +1,5 @@
 /** Octets <-> hex, as SQLite's hex() and unhex() do. encodeHex is formatSerial: any octets will do. */
-import { StorageError } from '../responder/errors.ts'
+import { StorageError } from '../ports/errors.ts'
 
 export { formatSerial as encodeHex } from '../pkix/serial-number.ts'
 

@@ -3,8 +3,8 @@
  * JSON in UTF-8 with octet strings as hex. It holds public data only: no wrapped key ever.
  */
 import { crc32 } from '../bundle/crc32.ts'
-import { StorageError } from '../responder/errors.ts'
-import type { IssuerRecord, ResponderRecord } from '../responder/records.ts'
+import { StorageError } from '../ports/errors.ts'
+import type { IssuerRecord, ResponderRecord } from '../ports/records.ts'
 import { encodeHex } from './hex.ts'
 import {
   corrupt,

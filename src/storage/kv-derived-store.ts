@@ -3,8 +3,8 @@
  * too: what is read may be old, and null says only "next tier". docs/storage.md lists the keys.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import { StorageError } from '../responder/errors.ts'
-import type { Clock, DerivedStore } from '../responder/ports.ts'
+import { StorageError } from '../ports/errors.ts'
+import type { Clock, DerivedStore } from '../ports/ports.ts'
 import { type StoreOptions, withDeadline } from './database.ts'
 
 /** The little of KVNamespace that we use; KVNamespace fits. */

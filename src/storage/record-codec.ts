@@ -1,7 +1,7 @@
-/** Columns and JSON <-> the records of src/responder/records.ts, every field checked: a database can be edited by hand. */
+/** Columns and JSON <-> the records of src/ports/records.ts, every field checked: a database can be edited by hand. */
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
-import { StorageError } from '../responder/errors.ts'
+import { StorageError } from '../ports/errors.ts'
 import type {
   CertificateRow,
   CertificateStatus,
@@ -10,7 +10,7 @@ import type {
   IssuerRecord,
   ResponderRecord,
   SignatureAlgorithm,
-} from '../responder/records.ts'
+} from '../ports/records.ts'
 import { numberIn, octetsIn, optionalNumberIn, optionalTextIn, type Row, textIn } from './database.ts'
 import { decodeHex, encodeHex } from './hex.ts'
 

@@ -4,7 +4,7 @@
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { MAX_K } from '../bundle/slot.ts'
-import type { Sequence } from '../responder/records.ts'
+import type { Sequence } from '../ports/records.ts'
 import { type Database, numberIn, query, transact } from './database.ts'
 import { SPLIT_BYTES, SPLIT_MIN_ENTRIES, TARGET_ENTRIES } from './slot-rules.ts'
 

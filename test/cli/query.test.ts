@@ -12,7 +12,7 @@ import {
   ERROR_RESPONSES,
   type OCSPRequest,
 } from '../../src/ocsp/index.ts'
-import type { SignatureAlgorithm } from '../../src/responder/records.ts'
+import type { SignatureAlgorithm } from '../../src/ports/records.ts'
 import { at } from '../http/admin-world.ts'
 import { makeTestPKI, type TestPKI } from '../support/pki.ts'
 import { type Behaviour, NOW, respond, truthful } from './ocsp-responder.ts'

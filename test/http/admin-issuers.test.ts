@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { formatPEM } from '../../src/pkix/pem.ts'
-import { StorageError } from '../../src/responder/errors.ts'
+import { StorageError } from '../../src/ports/errors.ts'
 import { unwrapKey } from '../../src/signing/key-custody.ts'
 import { hex, makeTestPKI, type TestPKI } from '../support/pki.ts'
 import { type AdminWorld, adminWorld, NOW } from './admin-world.ts'

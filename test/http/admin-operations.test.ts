@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { ADMIN_ROUTES, adminPath, Status } from '../../src/admin-api/contract.ts'
 import { formatPEM } from '../../src/pkix/pem.ts'
-import { StorageError } from '../../src/responder/errors.ts'
+import { StorageError } from '../../src/ports/errors.ts'
 import { makeTestPKI } from '../support/pki.ts'
 import { adminWorld, at, NOW } from './admin-world.ts'
 

@@ -7,8 +7,8 @@ import {
   type Globals,
   type NewCertificate,
   NotFoundError,
-} from '../../src/responder/admin-store.ts'
-import type { CertificateRow, IssuerRecord, ResponderRecord } from '../../src/responder/records.ts'
+} from '../../src/ports/admin-store.ts'
+import type { CertificateRow, IssuerRecord, ResponderRecord } from '../../src/ports/records.ts'
 import { hex } from '../support/pki.ts'
 
 export const TOKEN = 'token-for-tests-0123456789abcdef'

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { type HealthDeps, healthApp } from '../../src/http/health.ts'
-import type { Globals, IssuerState } from '../../src/responder/admin-store.ts'
-import { StorageError } from '../../src/responder/errors.ts'
-import type { IssuerRecord, ResponderRecord } from '../../src/responder/records.ts'
+import type { Globals, IssuerState } from '../../src/ports/admin-store.ts'
+import { StorageError } from '../../src/ports/errors.ts'
+import type { IssuerRecord, ResponderRecord } from '../../src/ports/records.ts'
 import { at, EMPTY_GLOBALS, NOW } from './admin-world.ts'
 
 const DAY = 86_400

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { pagesApp } from '../../src/http/pages.ts'
-import { StorageError } from '../../src/responder/errors.ts'
+import { StorageError } from '../../src/ports/errors.ts'
 
 const DER = Uint8Array.of(0x30, 0x03, 0x02, 0x01, 0x05)
 

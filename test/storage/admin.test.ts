@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest'
-import { StorageError } from '../../src/responder/errors.ts'
+import { StorageError } from '../../src/ports/errors.ts'
 import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
 import { D1StatusStore } from '../../src/storage/d1-status-store.ts'
 import { SqliteD1 } from '../support/sqlite-d1.ts'

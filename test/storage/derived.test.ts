@@ -1,6 +1,6 @@
 /** KV, the edge cache and the issuer page. */
 import { describe, expect, test } from 'vitest'
-import type { IssuerRecord } from '../../src/responder/records.ts'
+import type { IssuerRecord } from '../../src/ports/records.ts'
 import { CacheAPIEdgeCache } from '../../src/storage/edge-cache.ts'
 import { decodeIssuerPage, encodeIssuerPage } from '../../src/storage/issuer-page.ts'
 import { type KeyValue, KVDerivedStore } from '../../src/storage/kv-derived-store.ts'

@@ -1,7 +1,7 @@
 /** Issuers, responders, serials and clocks for the tests of the stores; nothing here touches a platform. */
 import { serialHash, slotOf } from '../../src/bundle/slot.ts'
-import type { AdminStore, NewCertificate, NewIssuer, NewResponder } from '../../src/responder/admin-store.ts'
-import type { IssuerHashes, IssuerPolicy } from '../../src/responder/records.ts'
+import type { AdminStore, NewCertificate, NewIssuer, NewResponder } from '../../src/ports/admin-store.ts'
+import type { IssuerHashes, IssuerPolicy } from '../../src/ports/records.ts'
 
 /** 2026-11-21T03:00:00Z */
 export const NOW = 1_795_230_000

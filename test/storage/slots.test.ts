@@ -1,7 +1,7 @@
 /** Which slots are due, who builds them, and that nothing that changed is lost on the way (attacks 7 and 9). */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { serialHash, slotOf } from '../../src/bundle/slot.ts'
-import type { LeasedSlot } from '../../src/responder/ports.ts'
+import type { LeasedSlot } from '../../src/ports/ports.ts'
 import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
 import { D1SlotStore } from '../../src/storage/d1-slot-store.ts'
 import { nextK } from '../../src/storage/slot-growth.ts'

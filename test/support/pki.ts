@@ -25,7 +25,7 @@ import type {
   IssuerRecord,
   ResponderRecord,
   SignatureAlgorithm,
-} from '../../src/responder/records.ts'
+} from '../../src/ports/records.ts'
 import { importSigner, type Signer } from '../../src/signing/webcrypto-signer.ts'
 
 const DAY = 86_400

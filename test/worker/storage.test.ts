@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { slotOf } from '../../src/bundle/slot.ts'
-import type { LeasedSlot } from '../../src/responder/ports.ts'
+import type { LeasedSlot } from '../../src/ports/ports.ts'
 import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
 import { D1OverlayStore } from '../../src/storage/d1-overlay-store.ts'
 import { D1SlotStore } from '../../src/storage/d1-slot-store.ts'

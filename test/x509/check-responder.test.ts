@@ -15,7 +15,7 @@ import {
   subjectKeyIdentifier,
 } from '../../src/cli/dev/issue-certificate.ts'
 import { formatPEM } from '../../src/pkix/pem.ts'
-import type { SignatureAlgorithm } from '../../src/responder/records.ts'
+import type { SignatureAlgorithm } from '../../src/ports/records.ts'
 import { SIGNATURE_ALGORITHM_NAMES } from '../../src/signing/algorithms.ts'
 import {
   checkDirectSigner,

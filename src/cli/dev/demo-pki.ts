@@ -6,7 +6,7 @@
 import type { UnixSeconds } from '../../asn1/generalized-time.ts'
 import { crlReasonNumber } from '../../pkix/crl-reason.ts'
 import { formatPEM } from '../../pkix/pem.ts'
-import type { SignatureAlgorithm } from '../../responder/records.ts'
+import type { SignatureAlgorithm } from '../../ports/records.ts'
 import { importSigner } from '../../signing/webcrypto-signer.ts'
 import { generateKeyPair, type KeyPairBytes } from './generate-key.ts'
 import {

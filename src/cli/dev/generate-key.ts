@@ -1,7 +1,7 @@
 /** Fresh key pairs, as bytes. For the demonstration PKI and for tests. */
 import { DERReader } from '../../asn1/der-reader.ts'
 import { bufferSource } from '../../pkix/buffer-source.ts'
-import type { SignatureAlgorithm } from '../../responder/records.ts'
+import type { SignatureAlgorithm } from '../../ports/records.ts'
 import { SIGNATURE_ALGORITHMS } from '../../signing/algorithms.ts'
 
 export interface KeyPairBytes {

@@ -39,7 +39,13 @@ export interface DerivedStore {
   writeRoot(bytes: Uint8Array): Promise<void>
   writeIssuerPage(issuer: number, bytes: Uint8Array): Promise<void>
   /** @param expiration Unix seconds after which KV may drop it (the last nextUpdate + 1 h; at least 60 s ahead) */
-  writeBundle(issuer: number, k: number, slot: number, bytes: Uint8Array, expiration: UnixSeconds): Promise<void>
+  writeBundle(
+    issuer: number,
+    k: number,
+    slot: number,
+    bytes: Uint8Array,
+    expiration: UnixSeconds,
+  ): Promise<void>
 }
 
 /** Cache of one data centre (Cache API): may lose anything, may hold old copies until their time is up. */
@@ -105,7 +111,11 @@ export interface SlotStore {
   ): Promise<readonly { issuer: number; k: number; slot: number }[]>
   countDue(now: UnixSeconds, options: { all: boolean; issuer?: number }): Promise<number>
   /** @returns undefined when another holder's lease has not expired */
-  lease(slot: { issuer: number; k: number; slot: number }, now: UnixSeconds, seconds: number): Promise<LeasedSlot | undefined>
+  lease(
+    slot: { issuer: number; k: number; slot: number },
+    now: UnixSeconds,
+    seconds: number,
+  ): Promise<LeasedSlot | undefined>
   /** Head sequence and floor of the issuer and all rows of the slot, ordered by hash and serial, in one transaction. */
   readSlot(slot: {
     issuer: number
@@ -138,7 +148,10 @@ export interface SlotStore {
 
 /** One line a request; never a client address, never a serial number. */
 export interface EventLog {
-  event(level: 'info' | 'warn' | 'error', fields: Readonly<Record<string, string | number | boolean | undefined>>): void
+  event(
+    level: 'info' | 'warn' | 'error',
+    fields: Readonly<Record<string, string | number | boolean | undefined>>,
+  ): void
 }
 
 export type { ResponderRecord }

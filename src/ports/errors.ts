@@ -29,7 +29,13 @@ export class StorageError extends Error {
 /** The signer of an issuer cannot sign. */
 export class SigningError extends Error {
   override readonly name = 'SigningError'
-  readonly reason: 'keyMissing' | 'keyUnreadable' | 'signFailed' | 'responderExpired' | 'selfCheckFailed' | 'frozen'
+  readonly reason:
+    | 'keyMissing'
+    | 'keyUnreadable'
+    | 'signFailed'
+    | 'responderExpired'
+    | 'selfCheckFailed'
+    | 'frozen'
   constructor(reason: SigningError['reason'], message: string, options?: ErrorOptions) {
     super(message, options)
     this.reason = reason
