@@ -11,7 +11,7 @@ import { StateLock } from './lock.ts'
 import { formatLogLine } from './log-lines.ts'
 import { applyMigrations } from './migrations.ts'
 import { launcher, processInfo } from './processes.ts'
-import { type Runtime, startRuntime } from './runtime.ts'
+import type { Runtime } from './runtime.ts'
 import { openState, type State, writeFileWhole } from './state.ts'
 import { buildWorker, PACKAGE_ROOT } from './worker-bundle.ts'
 
@@ -58,7 +58,8 @@ export async function runDev(options: DevOptions): Promise<number> {
 
 async function serve(options: DevOptions, state: State, lock: StateLock): Promise<void> {
   const print = printer(options.json === true)
-  const bundle = await buildWorker()
+  // esbuild is another process: it works while we load Miniflare, the two longest waits of a start.
+  const [bundle, { startRuntime }] = await Promise.all([buildWorker(), import('./runtime.ts')])
   const stopped = stopRequested()
   let running: Runtime | undefined
   const recordServing = () => {
