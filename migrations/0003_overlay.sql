@@ -31,7 +31,8 @@ BEGIN
   SELECT RAISE(ABORT, 'changes: not deleted before keep_until');
 END;
 
--- version: the highest ever reserved, whether or not it was put.
+-- version: the highest ever reserved, whether or not it was put. restored: a root with a higher one was seen in KV, so this
+-- database was restored from a backup, and the issuers are still to be frozen.
 CREATE TABLE publisher (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   lease TEXT,
@@ -39,7 +40,8 @@ CREATE TABLE publisher (
   version INTEGER NOT NULL DEFAULT 0,
   published_version INTEGER NOT NULL DEFAULT 0,
   put_at INTEGER NOT NULL DEFAULT 0,
-  published_at INTEGER NOT NULL DEFAULT 0
+  published_at INTEGER NOT NULL DEFAULT 0,
+  restored INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 INSERT INTO publisher (id) VALUES (1);

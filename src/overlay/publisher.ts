@@ -35,14 +35,15 @@ export interface Published {
 export async function publish(ports: PublisherPorts): Promise<Published | undefined> {
   const holder = `${ports.random().toString(16)}${ports.random().toString(16)}`
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const lease = await ports.overlay.leasePublisher(holder, ports.clock.nowMs(), LEASE_MS, MIN_GAP_MS)
+    const last = await lastRoot(ports) // before the lease: D1 then knows of every version that this one can have
+    const nowMs = ports.clock.nowMs()
+    const lease = await ports.overlay.leasePublisher(holder, nowMs, LEASE_MS, MIN_GAP_MS, last?.version ?? 0)
     if (lease === undefined) return undefined
-    const { version } = lease
+    const { version, restored } = lease
     const timeMs = ports.clock.nowMs() // before D1 is read: the root claims to know everything up to here
     const snapshot = await ports.overlay.readOverlay()
-    const last = await lastRoot(ports)
-    const frozen = frozenIssuers(snapshot, last, lease.previous)
-    if (frozen.length > 0) await ports.overlay.freeze(frozen, timeMs)
+    const frozen = frozenIssuers(snapshot, last, restored)
+    if (frozen.length > 0 || restored) await ports.overlay.freeze(frozen, timeMs)
     const carried = frozen.length > 0 ? last?.carried : undefined
     await ports.derived.writeRoot(
       encodeRoot(snapshot, version, timeMs, ports.random(), new Set(frozen), carried),
@@ -88,12 +89,12 @@ async function lastRoot(ports: PublisherPorts): Promise<OverlayRoot | undefined>
  * Issuers that must not sign: frozen already, or their record has lost what a published root knew. A root in KV whose
  * version D1 never reserved means that the whole database was restored from a backup (attack 4).
  */
-function frozenIssuers(snapshot: OverlaySnapshot, last: OverlayRoot | undefined, reserved: number): number[] {
-  const restored = last !== undefined && last.version > reserved
+function frozenIssuers(
+  snapshot: OverlaySnapshot,
+  last: OverlayRoot | undefined,
+  restored: boolean,
+): number[] {
   return snapshot.issuers
-    .filter(({ id, head, frozen }) => {
-      const published = last?.issuer(id)
-      return frozen || (published !== undefined && (restored || published.head > head))
-    })
+    .filter(({ id, head, frozen }) => frozen || restored || (last?.issuer(id)?.head ?? 0) > head)
     .map(({ id }) => id)
 }

@@ -61,17 +61,20 @@ export interface OverlayStore {
   readOverlay(): Promise<OverlaySnapshot>
   /**
    * Takes the publisher's lease when it is free, expired or already ours, and the last put is `minGapMs` old.
-   * The version is reserved in the same statement, so D1 knows of every version that can ever reach KV: a root in KV with a
-   * version above `previous` proves that D1 was restored from a backup.
-   * @returns the version to publish (max(previous + 1, nowMs)) and the highest reserved before; undefined when another
-   *   holds the lease or it is too early
+   * The version is reserved in the same statement, so D1 knows of every version that can ever reach KV: a root seen in KV
+   * with a higher one proves that D1 was restored from a backup. That finding is kept in the same statement too, until
+   * `freeze` has acted on it, so that a publisher that dies in between does not take it along.
+   * @param seenVersion version of the root in KV, read before this call; 0 when there is none
+   * @returns the version to publish (max(highest reserved + 1, nowMs)); undefined when another holds the lease or it is
+   *   too early
    */
   leasePublisher(
     holder: string,
     nowMs: number,
     leaseMs: number,
     minGapMs: number,
-  ): Promise<{ version: number; previous: number } | undefined>
+    seenVersion: number,
+  ): Promise<{ version: number; restored: boolean } | undefined>
   /**
    * After the put: records version and time if the lease is still ours, advances `published` of each issuer, frees the lease.
    * @returns false when the lease was lost: publish again

@@ -10,13 +10,14 @@ const READ_ITEMS = 'SELECT issuer, hex(serial) AS serial, seq FROM changes ORDER
 
 /**
  * put_at is set as the lease is taken, before the put: a holder that dies after its put still holds the next one back. The
- * version is reserved here too, so no version is ever used twice. RETURNING sees only new values, hence the SELECT first.
+ * version is reserved here too, so no version is ever used twice; SET sees the values before, so `restored` compares with
+ * the highest version reserved until now.
  */
-const READ_VERSION = 'SELECT version FROM publisher WHERE id = 1'
 const LEASE = `
-  UPDATE publisher SET lease = ?1, lease_until = ?2 + ?3, version = max(version + 1, ?2), put_at = max(put_at, ?2)
+  UPDATE publisher SET lease = ?1, lease_until = ?2 + ?3, version = max(version + 1, ?2), put_at = max(put_at, ?2),
+    restored = max(restored, ?5 > version)
   WHERE id = 1 AND (lease IS NULL OR lease = ?1 OR lease_until <= ?2) AND put_at <= ?2 - ?4
-  RETURNING version`
+  RETURNING version, restored`
 
 /** A head above seq can only come from before a restore: published stays at or below what this database knows. */
 const ADVANCE = `
@@ -35,6 +36,7 @@ const AUDIT_FREEZE = `
   INSERT INTO audit (at_ms, action, issuer, seq)
   SELECT ?2, 'issuer.frozen', id, seq FROM issuers WHERE frozen = 0 AND id IN (SELECT value FROM json_each(?1))`
 const FREEZE = 'UPDATE issuers SET frozen = 1 WHERE frozen = 0 AND id IN (SELECT value FROM json_each(?1))'
+const RESTORE_SEEN = 'UPDATE publisher SET restored = 0 WHERE restored = 1'
 
 /** min(): a Worker whose clock runs ahead must not trip the trigger that guards keep_until. */
 const PRUNE = 'DELETE FROM changes WHERE keep_until < min(?1, unixepoch())'
@@ -75,18 +77,13 @@ export class D1OverlayStore implements OverlayStore {
     nowMs: number,
     leaseMs: number,
     minGapMs: number,
-  ): Promise<{ version: number; previous: number } | undefined> {
-    const statements = [
-      this.#db.prepare(READ_VERSION),
-      this.#db.prepare(LEASE).bind(holder, nowMs, leaseMs, minGapMs),
-    ]
-    const [before, leased] = await transact(this.#db, statements, this.#timeoutMs)
-    const previous = before?.results[0]
-    const row = leased?.results[0]
-    if (previous === undefined) throw corrupt('publisher')
+    seenVersion: number,
+  ): Promise<{ version: number; restored: boolean } | undefined> {
+    const statement = this.#db.prepare(LEASE).bind(holder, nowMs, leaseMs, minGapMs, seenVersion)
+    const [row] = await query(this.#db, statement, this.#timeoutMs)
     return row === undefined
       ? undefined
-      : { version: numberIn(row, 'version'), previous: numberIn(previous, 'version') }
+      : { version: numberIn(row, 'version'), restored: numberIn(row, 'restored') === 1 }
   }
 
   async recordPublished(
@@ -114,7 +111,11 @@ export class D1OverlayStore implements OverlayStore {
     const ids = JSON.stringify(issuers)
     await transact(
       this.#db,
-      [this.#db.prepare(AUDIT_FREEZE).bind(ids, nowMs), this.#db.prepare(FREEZE).bind(ids)],
+      [
+        this.#db.prepare(AUDIT_FREEZE).bind(ids, nowMs),
+        this.#db.prepare(FREEZE).bind(ids),
+        this.#db.prepare(RESTORE_SEEN),
+      ],
       this.#timeoutMs,
     )
   }

@@ -11,7 +11,8 @@ let overlay: D1OverlayStore
 let issuer: number
 let ms = NOW_MS
 
-const lease = (holder: string, at: number) => overlay.leasePublisher(holder, at, 15_000, 1_000)
+const lease = (holder: string, at: number, seen = 0) =>
+  overlay.leasePublisher(holder, at, 15_000, 1_000, seen)
 const head = async () => (await overlay.readOverlay()).issuers[0]?.head ?? 0
 
 beforeEach(async () => {
@@ -24,9 +25,9 @@ beforeEach(async () => {
 })
 
 test('one publisher at a time; versions are reserved with the lease and never repeat', async () => {
-  expect(await lease('a', NOW_MS)).toEqual({ version: NOW_MS, previous: 0 })
+  expect(await lease('a', NOW_MS)).toEqual({ version: NOW_MS, restored: false })
   expect(await lease('b', NOW_MS + 5_000)).toBeUndefined()
-  expect(await lease('b', NOW_MS + 15_000)).toEqual({ version: NOW_MS + 15_000, previous: NOW_MS })
+  expect(await lease('b', NOW_MS + 15_000)).toEqual({ version: NOW_MS + 15_000, restored: false })
 })
 
 test('a second put waits for the gap, also when the first holder died', async () => {
@@ -42,7 +43,21 @@ test('versions grow even when clocks do not', async () => {
   await overlay.recordPublished('a', first?.version ?? 0, NOW_MS - 5_000, [])
   expect(await lease('b', NOW_MS + 1_000)).toMatchObject({ version: NOW_MS + 1_000 })
   db.exec('UPDATE publisher SET lease = NULL, put_at = 0')
-  expect(await lease('c', NOW_MS - 60_000)).toEqual({ version: NOW_MS + 1_001, previous: NOW_MS + 1_000 })
+  expect(await lease('c', NOW_MS - 60_000)).toEqual({ version: NOW_MS + 1_001, restored: false })
+})
+
+test('a root in KV that this database never reserved is remembered until the issuers are frozen (attack 4)', async () => {
+  const first = await lease('a', NOW_MS)
+  const lost = (first?.version ?? 0) + 600_000
+  // The publisher that saw it dies before it can freeze anything; its own version is above the lost one by then.
+  expect(await lease('b', NOW_MS + 700_000, lost)).toMatchObject({
+    version: NOW_MS + 700_000,
+    restored: true,
+  })
+  expect(await lease('c', NOW_MS + 720_000, lost)).toMatchObject({ restored: true })
+  await overlay.freeze([issuer], NOW_MS + 720_000)
+  expect(await lease('d', NOW_MS + 740_000, NOW_MS + 720_000)).toMatchObject({ restored: false })
+  expect((await overlay.readOverlay()).issuers[0]?.frozen).toBe(true)
 })
 
 test('a publisher that lost its lease advances nothing, whenever its put arrives (attack 3)', async () => {

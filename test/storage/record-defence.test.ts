@@ -184,7 +184,7 @@ describe('a database restored from a backup (attack 4)', () => {
     const restore = db.backup()
     await admin.changeStatus(issuer, serial(0), { to: 'hold' }, tick())
     const released = await admin.changeStatus(issuer, serial(0), { to: 'released' }, tick())
-    const lost = await overlay.leasePublisher('a', tick(), 15_000, 1_000)
+    const lost = await overlay.leasePublisher('a', tick(), 15_000, 1_000, 0)
     const lostIssuer = await admin.addIssuer({ ...(await issuerRecord()), name: 'other', ski: 'ab' }, tick())
     const lostHead = (await overlay.readOverlay()).issuers.find(({ id }) => id === lostIssuer.id)?.head ?? 0
 
@@ -193,10 +193,10 @@ describe('a database restored from a backup (attack 4)', () => {
     const revoked = await admin.changeStatus(issuer, serial(0), { to: 'revoked' }, tick())
     expect(revoked.revision).toBeGreaterThan(released.revision)
 
-    const lease = await overlay.leasePublisher('b', tick(), 15_000, 1_000)
+    const lease = await overlay.leasePublisher('b', tick(), 15_000, 1_000, lost?.version ?? 0)
     expect(lease?.version).toBeGreaterThan(lost?.version ?? Number.POSITIVE_INFINITY)
     // The root that was put with the lost version is above every version that this database knows of.
-    expect(lease?.previous).toBeLessThan(lost?.version ?? 0)
+    expect(lease?.restored).toBe(true)
 
     const another = await admin.addIssuer({ ...(await issuerRecord()), name: 'third', ski: 'cd' }, tick())
     expect(another.id).toBe(lostIssuer.id)

@@ -87,10 +87,10 @@ describe('D1', () => {
   })
 
   test('leases the publisher to one, and believes only the holder (attack 3)', async () => {
-    const first = await overlay.leasePublisher('a', NOW_MS, 15_000, 1_000)
-    expect(await overlay.leasePublisher('b', NOW_MS + 2_000, 15_000, 1_000)).toBeUndefined()
-    const second = await overlay.leasePublisher('b', NOW_MS + 20_000, 15_000, 1_000)
-    expect(second?.previous).toBe(first?.version)
+    const first = await overlay.leasePublisher('a', NOW_MS, 15_000, 1_000, 0)
+    expect(await overlay.leasePublisher('b', NOW_MS + 2_000, 15_000, 1_000, 0)).toBeUndefined()
+    const second = await overlay.leasePublisher('b', NOW_MS + 20_000, 15_000, 1_000, 0)
+    expect(second?.version).toBeGreaterThan(first?.version ?? Number.POSITIVE_INFINITY)
     const [state] = (await overlay.readOverlay()).issuers
     const heads = [{ issuer, head: state?.head ?? 0 }]
     expect(await overlay.recordPublished('a', first?.version ?? 0, NOW_MS, heads)).toBe(false)
