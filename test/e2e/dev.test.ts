@@ -205,6 +205,32 @@ describe('npm start with options', () => {
     await server.stop()
   })
 
+  test('--json and --host 0.0.0.0: one object a line, with the commands', async () => {
+    const state = mkdtempSync(join(tmpdir(), 'edge-ocsp-test-'))
+    const child = spawn(
+      process.execPath,
+      ['src/cli/main.ts', 'dev', '--json', '--host', '0.0.0.0', '--port', '0', '--state', state],
+      { cwd: PROJECT_ROOT, stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    let output = ''
+    child.stdout.on('data', (chunk) => {
+      output += chunk
+    })
+    await until(async () => output.includes('"ready"'))
+    child.kill('SIGTERM')
+    await once(child, 'exit')
+    const events = output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    const ready = events.find(({ event }) => event === 'ready')
+    expect(ready).toMatchObject({
+      url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+      commands: NAMES.map((name) => ({ name })),
+    })
+    rmSync(state, { recursive: true, force: true })
+  })
+
   test.each([
     ['a port that is taken', async () => ['--port', String(await takenPort())], 'is in use'],
     ['an address that is not ours', async () => ['--host', '192.0.2.1', '--no-demo'], '192.0.2.1'],
