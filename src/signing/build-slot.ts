@@ -185,7 +185,9 @@ function keeper(
   const active = new Set(issuer.responders.filter(({ retired }) => !retired).map(({ id }) => id))
   const lasting = previous.windows.map((window) => {
     const responder = previous.responders[window.responder]
-    return responder !== undefined && active.has(responder.id) && refreshAt(window) > t0 ? window : undefined
+    const isLonger = window.nextUpdate - window.thisUpdate >= issuer.policy.validitySeconds // it was shortened since
+    const mayStay = responder !== undefined && active.has(responder.id) && refreshAt(window) > t0 && !isLonger
+    return mayStay ? window : undefined
   })
   return (row, certStatus) => {
     if (row.rev > previous.asOf) return undefined

@@ -62,13 +62,19 @@ const AUDIT_ISSUER = `
   INSERT INTO audit (at_ms, action, issuer, seq, detail)
   SELECT ?2, ?3, id, seq, ?4 FROM issuers WHERE id = ?1 OR ski = ?1`
 
-/** Old values still stand: a longer validity stretches what is kept, other hashes make every bundle incomplete. ?3 = policy. */
+/**
+ * Old values still stand: a longer validity stretches what is kept; other hashes make every bundle incomplete, and a shorter
+ * validity makes its windows too long. ?3 = policy.
+ */
 const STRETCH_ITEMS = `
   UPDATE changes SET keep_until = max(keep_until, CAST(?2 / 1000 AS INTEGER) + (?3->>'validitySeconds') + 3600)
   WHERE issuer = ?1 AND (?3->>'validitySeconds') > (SELECT longest_validity FROM issuers WHERE id = ?1)`
-const MARK_FOR_HASHES = `
+const MARK_FOR_POLICY = `
   UPDATE slots SET changed_seq = (SELECT max(seq + 1, ?2 * 1000) FROM issuers WHERE id = ?1)
-  WHERE issuer = ?1 AND (SELECT policy->>'hashes' FROM issuers WHERE id = ?1) <> (?3->>'hashes')`
+  WHERE issuer = ?1 AND EXISTS (
+    SELECT 1 FROM issuers
+    WHERE id = ?1 AND (policy->>'hashes' <> ?3->>'hashes' OR policy->>'validitySeconds' > ?3->>'validitySeconds')
+  )`
 const UPDATE_ISSUER = `
   UPDATE issuers SET
     seq = max(seq + 1, ?2 * 1000), config_rev = max(seq + 1, ?2 * 1000),
@@ -151,7 +157,7 @@ export class D1AdminStore implements AdminStore {
     if (policy !== null) {
       statements.unshift(
         this.#db.prepare(STRETCH_ITEMS).bind(id, nowMs, policy),
-        this.#db.prepare(MARK_FOR_HASHES).bind(id, nowMs, policy),
+        this.#db.prepare(MARK_FOR_POLICY).bind(id, nowMs, policy),
       )
     }
     await this.#change(statements)

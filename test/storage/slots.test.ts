@@ -115,7 +115,7 @@ describe('when a slot is due', () => {
     expect(await due()).toEqual([])
   })
 
-  test('a raised floor and other hashes make every slot due, a longer validity does not', async () => {
+  test('a raised floor, other hashes and a shorter validity make every slot due, a longer validity does not', async () => {
     await build(await take())
     await admin.updateIssuer(issuer, { policy: { ...POLICY, validitySeconds: 9 * DAY } }, nowMs())
     expect(await due()).toEqual([])
@@ -124,6 +124,12 @@ describe('when a slot is due', () => {
     now += 1
     expect(await build(await take())).toBe(true)
     expect(await due()).toEqual([])
+    now += 1
+    const shorter = { ...POLICY, hashes: ['SHA-256' as const], validitySeconds: 2 * DAY }
+    await admin.updateIssuer(issuer, { policy: shorter }, nowMs())
+    expect(await due()).toHaveLength(1)
+    now += 1
+    expect(await build(await take())).toBe(true)
     now += 1
     const floor = await admin.raiseFloor(issuer, nowMs())
     expect(await due()).toHaveLength(1)
