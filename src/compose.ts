@@ -16,6 +16,7 @@ import { BundleSource } from './responder/bundle-source.ts'
 import { IssuerDirectory } from './responder/issuers.ts'
 import { LiveCopies } from './responder/live-copies.ts'
 import type { ResponderPorts } from './responder/respond.ts'
+import { Seen } from './responder/seen.ts'
 import { parseKeyEncryptionKey } from './signing/key-custody.ts'
 import { LiveSource } from './signing/live-source.ts'
 import { presign } from './signing/presign.ts'
@@ -82,6 +83,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
     memory: new AnswerMemory(),
     bundles,
     copies: new LiveCopies(cache, background),
+    seen: new Seen(),
     live,
   }
   const observe = observer(consoleLog, env.METRICS, settings.logSampleRate, Math.random)

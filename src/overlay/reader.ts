@@ -94,7 +94,8 @@ export class OverlayReader {
   adopt(bytes: Uint8Array): void {
     try {
       const root = OverlayRoot.open(bytes)
-      if (this.#root === undefined || root.version > this.#root.version) this.#root = root
+      const held = this.#root
+      if (held === undefined || (root.version > held.version && !knowsLess(root, held))) this.#root = root
     } catch {
       // a corrupt value is no root: what we have stays, and its age decides
     }
@@ -104,4 +105,16 @@ export class OverlayReader {
     const age = nowMs - root.timeMs
     return age <= this.#boundMs && age >= -SKEW_MS
   }
+}
+
+/**
+ * A publisher that was overtaken may put a root that it read later under a lower version: versions alone do not say which of
+ * two roots knows more. A record that is itself behind is frozen, and believed as such.
+ */
+function knowsLess(root: OverlayRoot, held: OverlayRoot): boolean {
+  for (const { id, head } of held.issuers) {
+    const now = root.issuer(id)
+    if (now !== undefined && !now.frozen && now.head < head) return true
+  }
+  return false
 }

@@ -11,6 +11,14 @@ import { refreshAt } from './windows.ts'
 /** Where an answer came from: this isolate, the data centre's cache, a bundle in KV, a pushed answer, a signature made now. */
 export type Origin = 'memory' | 'cache' | 'bundle' | 'pushed' | 'live'
 
+/** Where one certificate's status stands in the issuer's sequence. */
+export interface Told {
+  /** It is true for this position. */
+  readonly asOf: Sequence
+  /** Position of the change that it tells of; asOf when only that is known. */
+  readonly revision: Sequence
+}
+
 export interface StatusAnswer extends Window {
   readonly responseStatus: 'successful'
   readonly der: Uint8Array
@@ -20,8 +28,10 @@ export interface StatusAnswer extends Window {
   /** Hash of the (first) CertID: counted, to know when SHA-1 may go (R2.2). */
   readonly hashAlgorithm: HashAlgorithm
   readonly profile: IssuerPolicy['profile']
-  /** Position in the issuer's sequence that it is true for. */
+  /** Position in the issuer's sequence that all of it is true for. */
   readonly asOf: Sequence
+  /** One for each CertID, in the order of the question. */
+  readonly told: readonly Told[]
   /** Bears a nonce: for this request alone (R3.10). */
   readonly personal: boolean
   /** Last moment at which max-age may reach (exclusive). */
@@ -53,13 +63,13 @@ export interface AnswerFacts {
   readonly certStatus: StatusAnswer['certStatus']
   readonly hashAlgorithm: HashAlgorithm
   readonly window: Window
-  readonly asOf: Sequence
+  readonly told: readonly Told[]
   readonly personal: boolean
   readonly policy: IssuerPolicy
 }
 
 export async function statusAnswer(facts: AnswerFacts): Promise<StatusAnswer> {
-  const { der, origin, issuer, certStatus, hashAlgorithm, window, asOf, personal, policy } = facts
+  const { der, origin, issuer, certStatus, hashAlgorithm, window, told, personal, policy } = facts
   const { maxAge } = policy
   return {
     responseStatus: 'successful',
@@ -69,7 +79,8 @@ export async function statusAnswer(facts: AnswerFacts): Promise<StatusAnswer> {
     certStatus,
     hashAlgorithm,
     profile: policy.profile,
-    asOf,
+    asOf: Math.min(...told.map(({ asOf }) => asOf)),
+    told,
     personal,
     thisUpdate: window.thisUpdate,
     producedAt: window.producedAt,

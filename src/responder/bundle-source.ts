@@ -76,7 +76,7 @@ export class BundleSource {
       certStatus: found.entry.certStatus.type,
       hashAlgorithm: first.hashAlgorithm,
       window: found.window,
-      asOf: found.bundle.asOf,
+      told: [{ asOf: found.bundle.asOf, revision: found.bundle.asOf }],
       personal: false,
       policy: issuer.policy,
     })

@@ -14,6 +14,7 @@ import { SingleFlight } from '../ports/single-flight.ts'
 import { equalOctets } from './equal-octets.ts'
 import type { Asked, Query } from './query.ts'
 import { ask } from './query.ts'
+import type { Seen } from './seen.ts'
 
 export interface IssuerPorts {
   readonly derived: Pick<DerivedStore, 'readIssuerPage'>
@@ -37,7 +38,7 @@ export class IssuerDirectory {
    * The question as this responder understands it.
    * @throws RequestRefused.{unsupportedHash, unknownIssuer, mixedIssuers} and StorageError
    */
-  async resolve(request: OCSPRequest, root: OverlayRoot): Promise<Query> {
+  async resolve(request: OCSPRequest, root: OverlayRoot, seen: Seen): Promise<Query> {
     const { requestList } = request.tbsRequest
     let issuer: IssuerRecord | undefined
     const asked: Asked[] = []
@@ -53,7 +54,7 @@ export class IssuerDirectory {
         if (!equalOctets(hashes.issuerKeyHash, reqCert.issuerKeyHash)) continue
         if (!equalOctets(hashes.issuerNameHash, reqCert.issuerNameHash)) continue // R1.16
         owner = record
-        asked.push(ask(reqCert, hashAlgorithm, root, at))
+        asked.push(ask(reqCert, hashAlgorithm, root, at, seen))
         break
       }
       if (owner === undefined)

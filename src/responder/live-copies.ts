@@ -74,7 +74,7 @@ async function checked(copy: Uint8Array, query: Query, now: UnixSeconds): Promis
     certStatus: only.certStatus.type,
     hashAlgorithm: first.hashAlgorithm,
     window,
-    asOf,
+    told: [{ asOf, revision: asOf }],
     personal: false,
     policy,
   })

@@ -5,6 +5,7 @@ import type { Nonce } from '../ocsp/nonce.ts'
 import type { OverlayRoot, RootIssuer } from '../overlay/root.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import type { IssuerRecord, Sequence } from '../ports/records.ts'
+import type { Seen } from './seen.ts'
 
 /** One CertID of the request. */
 export interface Asked {
@@ -28,7 +29,15 @@ export interface Query {
   readonly nonce: Nonce | undefined
 }
 
-export function ask(certID: CertID, hashAlgorithm: HashAlgorithm, root: OverlayRoot, at: RootIssuer): Asked {
+/** @param seen what this isolate has answered from the record and the root may not know yet */
+export function ask(
+  certID: CertID,
+  hashAlgorithm: HashAlgorithm,
+  root: OverlayRoot,
+  at: RootIssuer,
+  seen: Seen,
+): Asked {
   const serial = certID.serialNumber
-  return { certID, hashAlgorithm, serial, hash: serialHash(serial), need: root.need(at, serial) }
+  const need = Math.max(root.need(at, serial), seen.need(at, serial))
+  return { certID, hashAlgorithm, serial, hash: serialHash(serial), need }
 }

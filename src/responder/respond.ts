@@ -1,7 +1,7 @@
 /** The request path. Nothing above it knows OCSP; nothing in it knows HTTP. */
 import { decodeOCSPRequest } from '../ocsp/ocsp-request.ts'
 import type { OverlayReader } from '../overlay/reader.ts'
-import { RequestRefused, SigningError, StorageError } from '../ports/errors.ts'
+import { FreshnessError, RequestRefused, SigningError, StorageError } from '../ports/errors.ts'
 import type { Clock } from '../ports/ports.ts'
 import type { Answer, StatusAnswer } from './answer.ts'
 import { errorAnswer } from './answer.ts'
@@ -11,6 +11,11 @@ import type { BundleSource } from './bundle-source.ts'
 import type { IssuerDirectory } from './issuers.ts'
 import type { LiveCopies } from './live-copies.ts'
 import type { Query } from './query.ts'
+import type { Seen } from './seen.ts'
+import { isCurrent } from './windows.ts'
+
+/** An answer that is overtaken on its way is looked up once more. */
+const ATTEMPTS = 2
 
 /** Answers signed on demand. */
 export interface LivePort {
@@ -24,6 +29,7 @@ export interface ResponderPorts {
   readonly memory: AnswerMemory
   readonly bundles: BundleSource
   readonly copies: LiveCopies
+  readonly seen: Seen
   readonly live: LivePort
 }
 
@@ -31,10 +37,14 @@ export interface ResponderPorts {
 export async function respond(der: Uint8Array, ports: ResponderPorts): Promise<Answer> {
   try {
     const request = decodeOCSPRequest(der)
-    const nowMs = ports.clock.nowMs()
-    const root = ports.overlay.fresh(nowMs) ?? (await ports.overlay.refresh())
-    const query = await ports.issuers.resolve(request, root)
-    return await lookUp(query, Math.floor(nowMs / 1000), ports)
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const nowMs = ports.clock.nowMs()
+      const root = ports.overlay.fresh(nowMs) ?? (await ports.overlay.refresh())
+      const query = await ports.issuers.resolve(request, root, ports.seen)
+      const answer = await lookUp(query, Math.floor(nowMs / 1000), ports)
+      if (await mayLeave(answer, query, ports)) return answer
+    }
+    throw new FreshnessError('overtaken', 'the answer was overtaken while it was on its way')
   } catch (error) {
     return errorAnswer(error)
   }
@@ -59,6 +69,27 @@ export async function respondToAny(
   return refusal ?? errorAnswer(new StorageError('corrupt', 'no candidate'))
 }
 
+/**
+ * Asked of every answer as it leaves, since any tier may have kept it waiting: is it current still, and as new as the overlay
+ * and this isolate's own answers demand by now (laws 1 and 2)?
+ * @throws StorageError.overlayUnreadable
+ */
+async function mayLeave(answer: StatusAnswer, query: Query, ports: ResponderPorts): Promise<boolean> {
+  const nowMs = ports.clock.nowMs()
+  if (!isCurrent(answer, answer.profile, Math.floor(nowMs / 1000))) return false
+  const root = ports.overlay.fresh(nowMs) ?? (await ports.overlay.refresh())
+  const at = root.issuer(query.issuer.id)
+  if (at === undefined) return false
+  const { asked } = query
+  const isOlder = answer.told.some(({ asOf }, i) => {
+    const serial = asked[i]?.serial
+    return serial === undefined || asOf < Math.max(root.need(at, serial), ports.seen.need(at, serial))
+  })
+  if (isOlder) return false
+  for (const [i, { serial }] of asked.entries()) ports.seen.note(at, serial, answer.told[i]?.revision ?? 0)
+  return true
+}
+
 /** Memory, bundle, cache copy, signature now: every tier but the last is optional. */
 async function lookUp(query: Query, now: number, ports: ResponderPorts): Promise<StatusAnswer> {
   if (query.asked.length > 1) return ports.live.answer(query)
@@ -76,8 +107,8 @@ async function lookUp(query: Query, now: number, ports: ResponderPorts): Promise
 }
 
 async function stored(query: Query, now: number, ports: ResponderPorts): Promise<StatusAnswer | undefined> {
-  const { issuer, first } = query
-  const key = answerKey(issuer.id, first.hashAlgorithm, first.serial)
+  const { first } = query
+  const key = memoryKey(query)
   const remembered = ports.memory.find(key, first.need, now)
   if (remembered !== undefined) return remembered
   const found = (await ports.bundles.find(query, now)) ?? (await ports.copies.find(query, now))
@@ -86,11 +117,15 @@ async function stored(query: Query, now: number, ports: ResponderPorts): Promise
 }
 
 async function signed(query: Query, now: number, ports: ResponderPorts): Promise<StatusAnswer> {
-  const { issuer, first } = query
   const answer = await ports.live.answer(query)
-  ports.memory.put(answerKey(issuer.id, first.hashAlgorithm, first.serial), answer, now)
+  ports.memory.put(memoryKey(query), answer, now)
   ports.copies.keep(query, answer, now)
   return answer
+}
+
+/** With the configuration: under another policy for serials that are not recorded, or for caching, answers differ. */
+function memoryKey({ issuer, first }: Query): string {
+  return `${issuer.configRev}/${answerKey(issuer.id, first.hashAlgorithm, first.serial)}`
 }
 
 function isUnableToSign(error: unknown): boolean {

@@ -47,6 +47,8 @@ interface Status {
   readonly certStatus: CertStatus
   readonly since: UnixSeconds
   readonly asOf: Sequence
+  /** Position of the last change; asOf when only that is known, 0 for a serial that is not recorded. */
+  readonly revision: Sequence
 }
 
 export class LiveSource {
@@ -95,7 +97,7 @@ export class LiveSource {
     if (mayProve)
       for (const one of asked) {
         const found = await this.#ports.bundles.prove(query, one, t0)
-        if (found !== undefined) proven.set(one, { asked: one, ...found })
+        if (found !== undefined) proven.set(one, { asked: one, ...found, revision: found.asOf })
       }
     const open = asked.filter((one) => !proven.has(one))
     if (open.length > 0)
@@ -122,15 +124,15 @@ export class LiveSource {
     t0: UnixSeconds,
   ): Status {
     if (row !== undefined)
-      return { asked, certStatus: certStatusOf(row), since: earliestThisUpdate(row), asOf }
+      return { asked, certStatus: certStatusOf(row), since: earliestThisUpdate(row), asOf, revision: row.rev }
     switch (query.issuer.policy.unknown) {
       case 'unauthorized':
         this.absent.add(query.issuer, asked, asOf, t0)
         throw new RequestRefused('unknownSerial')
       case 'unknown':
-        return { asked, certStatus: { type: 'unknown' }, since: 0, asOf }
+        return { asked, certStatus: { type: 'unknown' }, since: 0, asOf, revision: 0 }
       case 'good': // the operator said in words that only revoked certificates are recorded (R1.33)
-        return { asked, certStatus: { type: 'good' }, since: 0, asOf }
+        return { asked, certStatus: { type: 'good' }, since: 0, asOf, revision: 0 }
     }
   }
 
@@ -153,7 +155,7 @@ export class LiveSource {
       certStatus: only?.certStatus.type ?? 'several',
       hashAlgorithm: query.first.hashAlgorithm,
       window: intersection(windows, t0),
-      asOf: Math.min(...statuses.map(({ asOf }) => asOf)),
+      told: statuses.map(({ asOf, revision }) => ({ asOf, revision })),
       personal: nonce !== undefined,
       policy: issuer.policy,
     })
