@@ -22,6 +22,7 @@ import type { CertificateRow, IssuerRecord, Sequence } from '../ports/records.ts
 import { equalOctets } from '../responder/equal-octets.ts'
 import { backdate, refreshAt, windowFrom } from '../responder/windows.ts'
 import { certStatusOf, earliestThisUpdate } from './cert-status.ts'
+import { sameStatus } from './check-response.ts'
 import type { ReadySigner } from './signers.ts'
 
 /** Windows in one bundle (architecture of the format), two of them for the present build. */
@@ -214,10 +215,4 @@ function sameVariants(a: readonly BundleVariant[], b: readonly BundleVariant[]):
       )
     })
   )
-}
-
-function sameStatus(a: CertStatus, b: CertStatus): boolean {
-  if (a.type === 'revoked' && b.type === 'revoked')
-    return a.revocationTime === b.revocationTime && a.revocationReason === b.revocationReason
-  return a.type === b.type
 }

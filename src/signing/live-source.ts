@@ -7,8 +7,10 @@ import type { SingleResponse } from '../ocsp/basic-response.ts'
 import { encodeResponseData } from '../ocsp/basic-response.ts'
 import type { CertStatus } from '../ocsp/cert-status.ts'
 import { nonceExtension } from '../ocsp/nonce.ts'
+import { decodeSuccessfulResponse } from '../ocsp/ocsp-response.ts'
 import { assembleOCSPResponse } from '../ocsp/single-response-template.ts'
 import type { OverlayRoot } from '../overlay/root.ts'
+import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { FreshnessError, RequestRefused, SigningError, StorageError } from '../ports/errors.ts'
 import type { Clock, StatusStore } from '../ports/ports.ts'
 import type { CertificateRow, Sequence } from '../ports/records.ts'
@@ -23,6 +25,8 @@ import type { Window } from '../responder/windows.ts'
 import { unknownWindow, windowFrom } from '../responder/windows.ts'
 import { AbsentSerials } from './absent-serials.ts'
 import { certStatusOf, earliestThisUpdate } from './cert-status.ts'
+import type { MeantSingle } from './check-response.ts'
+import { checkResponse } from './check-response.ts'
 import type { ReadySigner, SignerPool } from './signers.ts'
 
 /** Look-ups of D1 for serials that may not exist, a second and isolate (attack 17). Found ones do not count. */
@@ -137,7 +141,7 @@ export class LiveSource {
   }
 
   async #sign(query: Query, statuses: readonly Status[], t0: UnixSeconds): Promise<StatusAnswer> {
-    const { issuer, nonce } = query
+    const { issuer, nonce, asked } = query
     const ready = await this.#ports.signers.ready(issuer, t0)
     const windows = statuses.map(({ certStatus, since }) => {
       const window = windowFrom(issuer.policy, t0, since, ready.notAfter)
@@ -147,6 +151,8 @@ export class LiveSource {
       single(asked, certStatus, windows[i] ?? noWindow()),
     )
     const der = await signResponses(ready, t0, responses, nonce === undefined ? [] : [nonceExtension(nonce)])
+    const meant = responses.map((response, i) => meantSingle(response, asked[i]?.hashAlgorithm ?? 'SHA-1'))
+    checkResponse(decodeSuccessfulResponse(der), meant, ready.notAfter)
     const only = statuses.length === 1 ? statuses[0] : undefined
     return statusAnswer({
       der,
@@ -194,6 +200,21 @@ function single(
   { thisUpdate, nextUpdate }: Window,
 ): SingleResponse {
   return { certID, certStatus, thisUpdate, nextUpdate }
+}
+
+function meantSingle(response: SingleResponse, hashAlgorithm: HashAlgorithm): MeantSingle {
+  const { certID, certStatus, thisUpdate, nextUpdate } = response
+  const { issuerNameHash, issuerKeyHash, serialNumber } = certID
+  const until = nextUpdate ?? thisUpdate // always there; the check refuses it otherwise
+  return {
+    hashAlgorithm,
+    issuerNameHash,
+    issuerKeyHash,
+    serialNumber,
+    certStatus,
+    thisUpdate,
+    nextUpdate: until,
+  }
 }
 
 /** The window in which all of them hold: what the HTTP headers may promise. */

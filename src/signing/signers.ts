@@ -9,7 +9,7 @@ import type { IssuerRecord, ResponderRecord } from '../ports/records.ts'
 import { unwrapSigner } from './key-custody.ts'
 import { parsePrivateKey } from './private-key.ts'
 import type { Signer } from './webcrypto-signer.ts'
-import { importSigner } from './webcrypto-signer.ts'
+import { importSigner, importVerifier } from './webcrypto-signer.ts'
 
 export interface SignerPorts {
   readonly keys: KeyStore
@@ -39,7 +39,8 @@ export class SignerPool {
   /** @throws SigningError.{keyMissing, keyUnreadable, responderExpired}; StorageError when D1 holds the key and is away */
   async ready(issuer: IssuerRecord, now: UnixSeconds): Promise<ReadySigner> {
     const responder = newestValid(issuer.responders, now)
-    const signer = this.#signers.get(responder.id) ?? (await this.#load(issuer, responder))
+    const signer =
+      this.#signers.get(responder.id) ?? (await checked(await this.#load(issuer, responder), responder))
     this.#signers.set(responder.id, signer)
     return { responder, signer, notAfter: Math.min(responder.notAfter, issuer.notAfter) }
   }
@@ -57,6 +58,17 @@ export class SignerPool {
     const context = { issuerSKI: issuer.ski, responderName: responder.name, spki: responder.spki }
     return unwrapSigner(blob, kek, context, responder.algorithm)
   }
+}
+
+/** A key that was swapped since its upload must not sign a thing: one signature is verified with the responder's public key. */
+async function checked(signer: Signer, responder: ResponderRecord): Promise<Signer> {
+  const verify = await importVerifier(responder.spki, responder.algorithm)
+  const probe = new TextEncoder().encode(`edge-ocsp: may responder ${responder.id} sign?`)
+  if (await verify(probe, await signer.sign(probe))) return signer
+  throw new SigningError(
+    'selfCheckFailed',
+    `the key of responder ${responder.id} is not that of its certificate`,
+  )
 }
 
 function newestValid(responders: readonly ResponderRecord[], now: UnixSeconds): ResponderRecord {

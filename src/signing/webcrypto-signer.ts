@@ -4,10 +4,10 @@
  */
 
 import { bufferSource } from '../pkix/buffer-source.ts'
+import { decodeECDSASignature, encodeECDSASignature } from '../pkix/ecdsa-signature.ts'
 import { SigningError } from '../ports/errors.ts'
 import type { SignatureAlgorithm } from '../ports/records.ts'
 import { SIGNATURE_ALGORITHMS } from './algorithms.ts'
-import { decodeECDSASignature, encodeECDSASignature } from './ecdsa-signature.ts'
 import { algorithmFor } from './private-key.ts'
 
 export interface Signer {
