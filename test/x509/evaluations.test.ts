@@ -32,9 +32,9 @@ test.each(REQUEST_PATH)(
   },
 )
 
-test('the check above sees pkijs where it is', async () => {
+test('the check above sees asn1js where it is', async () => {
   const { outside } = await evaluatedBy('x509')
-  expect(outside.some((input) => input.includes('node_modules/pkijs/'))).toBe(true)
+  expect(outside.some((input) => input.includes('node_modules/asn1js/'))).toBe(true)
 })
 
 /** Static imports of a folder's modules that lead to X.509 libraries. What is imported on demand is another chunk. */
