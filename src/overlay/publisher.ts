@@ -4,6 +4,7 @@
  */
 import type { Clock, DerivedStore, OverlayStore } from '../ports/ports.ts'
 import type { OverlaySnapshot, Sequence } from '../ports/records.ts'
+import { frozenView } from './frozen.ts'
 import { encodeRoot, OverlayRoot } from './root.ts'
 
 /** Longer than any put should take; a holder that dies delays the next root by no more. */
@@ -44,9 +45,11 @@ export async function publish(ports: PublisherPorts): Promise<Published | undefi
     const snapshot = await ports.overlay.readOverlay()
     const frozen = frozenIssuers(snapshot, last, restored)
     if (frozen.length > 0 || restored) await ports.overlay.freeze(frozen, timeMs)
-    const carried = frozen.length > 0 ? last?.carried : undefined
+    const ids = new Set(frozen)
+    // Found just now: the root that gave it away is the one from before the loss. Later it must be one of ours.
+    const view = frozenView(snapshot, ids, last, timeMs, (issuer) => !issuer.frozen)
     await ports.derived.writeRoot(
-      encodeRoot(snapshot, version, timeMs, ports.random(), new Set(frozen), carried),
+      encodeRoot(view.snapshot, version, timeMs, ports.random(), ids, view.carried),
     )
     const heads = snapshot.issuers.map(({ id, head }) => ({ issuer: id, head }))
     const publishedAtMs = ports.clock.nowMs()

@@ -6,6 +6,7 @@
 import { StorageError } from '../ports/errors.ts'
 import type { Clock, DerivedStore, OverlayStore } from '../ports/ports.ts'
 import { SingleFlight } from '../ports/single-flight.ts'
+import { frozenView } from './frozen.ts'
 import { encodeRoot, OverlayRoot } from './root.ts'
 
 /** A root is looked for again after this long. */
@@ -80,10 +81,11 @@ export class OverlayReader {
       const snapshot = await this.#ports.overlay.readOverlay()
       const last = this.#root
       const frozen = snapshot.issuers.filter((i) => i.frozen || (last?.issuer(i.id)?.head ?? 0) > i.head)
-      const carried = frozen.length > 0 ? last?.carried : undefined
       const version = Math.max(nowMs, (last?.version ?? 0) + 1)
       const ids = new Set(frozen.map(({ id }) => id))
-      this.adopt(encodeRoot(snapshot, version, nowMs, this.#ports.random(), ids, carried))
+      // What we hold is older than the bound, or we would not be here: it cannot vouch for what was lost.
+      const view = frozenView(snapshot, ids, last, nowMs, () => false)
+      this.adopt(encodeRoot(view.snapshot, version, nowMs, this.#ports.random(), ids, view.carried))
       this.#checkedAtMs = nowMs
     } catch {
       // refresh() says that nothing is readable; the next attempt is RECORD_RETRY_MS away

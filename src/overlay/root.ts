@@ -190,13 +190,15 @@ export function encodeRoot(
     floors.set(dropped.issuer, Math.max(floors.get(dropped.issuer) ?? 0, dropped.seq))
 
   const inUse = carried?.seed ?? seed
-  const items = kept.map(({ issuer, serial, seq }) => ({
+  let items = kept.map(({ issuer, serial, seq }) => ({
     h1: hash32(serial, itemSeed(inUse, issuer)),
     h2: hash32(serial, ~itemSeed(inUse, issuer)),
     seq,
   }))
-  if (carried !== undefined) items.push(...readItems(carried.items))
+  if (carried !== undefined) items = items.concat(readItems(carried.items))
   items.sort((a, b) => a.h1 - b.h1 || a.h2 - b.h2 || b.seq - a.seq)
+  // The highest of each serial is enough; carried from root to root, the others would only pile up.
+  items = items.filter(({ h1, h2 }, i) => h1 !== items[i - 1]?.h1 || h2 !== items[i - 1]?.h2)
 
   const itemsAt = HEADER_BYTES + snapshot.issuers.length * ISSUER_BYTES
   const bytes = new Uint8Array(itemsAt + items.length * ITEM_BYTES)

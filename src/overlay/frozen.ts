@@ -1,0 +1,34 @@
+/**
+ * What a root may still say of issuers whose record was restored from a backup. The lost changes are known only from roots
+ * published before: those keep their items (`carried`). Where no such root is at hand, nothing of the issuer is usable until
+ * the operator has replayed what was lost and thawed it: rather no answer than one from before a revocation (law 2).
+ */
+import type { OverlaySnapshot } from '../ports/records.ts'
+import type { CarriedItems, OverlayRoot } from './root.ts'
+
+export interface FrozenView {
+  readonly snapshot: OverlaySnapshot
+  readonly carried: CarriedItems | undefined
+}
+
+/**
+ * @param frozen ids of the issuers that must not sign
+ * @param last the newest root at hand
+ * @param vouches whether `last` knew the issuer up to its loss, should it not be a root of the frozen state itself
+ */
+export function frozenView(
+  snapshot: OverlaySnapshot,
+  frozen: ReadonlySet<number>,
+  last: OverlayRoot | undefined,
+  timeMs: number,
+  vouches: (issuer: OverlaySnapshot['issuers'][number]) => boolean,
+): FrozenView {
+  if (frozen.size === 0) return { snapshot, carried: undefined }
+  const issuers = snapshot.issuers.map((issuer) => {
+    if (!frozen.has(issuer.id)) return issuer
+    const known = last?.issuer(issuer.id)
+    if (known?.frozen === true) return { ...issuer, floor: Math.max(issuer.floor, known.floor) }
+    return known !== undefined && vouches(issuer) ? issuer : { ...issuer, floor: timeMs * 1000 }
+  })
+  return { snapshot: { ...snapshot, issuers }, carried: last?.carried }
+}
