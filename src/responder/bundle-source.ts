@@ -32,6 +32,7 @@ export interface BundlePorts {
 
 interface Held {
   readonly bundle: Bundle | undefined
+  /** Last look-up in KV; what came from the data centre's cache may be old, and KV has not been asked. */
   readonly checkedAt: UnixSeconds
 }
 
@@ -122,7 +123,7 @@ export class BundleSource {
     if (!skipCache) {
       const cached = opened(await this.#ports.cache.match(key).catch(() => undefined), issuer, k, slot)
       if (cached !== undefined) {
-        this.#hold(key, cached, now)
+        this.#hold(key, cached, this.#held.get(key)?.checkedAt ?? 0)
         return { bundle: cached, origin: 'cache' }
       }
     }
@@ -146,11 +147,11 @@ export class BundleSource {
   }
 
   /** Never gives up a bundle for an older one: no isolate goes back (law 2). */
-  #hold(key: string, bundle: Bundle | undefined, now: UnixSeconds): void {
+  #hold(key: string, bundle: Bundle | undefined, checkedAt: UnixSeconds): void {
     const old = this.#held.get(key)?.bundle
     const kept = old !== undefined && (bundle === undefined || isOlder(bundle, old)) ? old : bundle
     this.#held.delete(key)
-    this.#held.set(key, { bundle: kept, checkedAt: now })
+    this.#held.set(key, { bundle: kept, checkedAt })
     this.#bytes += (kept?.byteLength ?? 0) - (old?.byteLength ?? 0)
     for (const [oldest, { bundle: entry }] of this.#held) {
       if (this.#bytes <= MAX_BYTES && this.#held.size <= MAX_SLOTS) break
