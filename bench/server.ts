@@ -1,0 +1,62 @@
+/**
+ * A Worker in a process of its own, with D1 and KV, behind workerd's own socket. Started by `startServer` in servers.ts,
+ * told what to do by messages, and ends when its parent does.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { applyMigrations } from '../src/cli/dev/migrations.ts'
+import { startRuntime } from '../src/cli/dev/runtime.ts'
+import { PACKAGE_ROOT, type WorkerBundle } from '../src/cli/dev/worker-bundle.ts'
+
+export interface ServerSettings {
+  /** JSON file with a WorkerBundle. */
+  readonly bundleFile: string
+  /** State folder, kept from one start to the next. */
+  readonly folder: string
+  readonly variables: Readonly<Record<string, string>>
+  readonly migrate: boolean
+}
+
+/** `cron` runs the scheduled handler; `origins` asks for what the log has said since the last time. */
+export type Command = 'cron' | 'origins'
+
+export type Report =
+  | { readonly ready: string }
+  | { readonly done: 'cron' }
+  /** Origins of sampled exchanges, and lines that were faults. */
+  | { readonly origins: Readonly<Record<string, number>>; readonly faults: readonly string[] }
+
+const settings: ServerSettings = JSON.parse(process.argv[2] ?? '')
+const bundle: WorkerBundle = JSON.parse(readFileSync(settings.bundleFile, 'utf8'))
+let origins: Record<string, number> = {}
+let faults: string[] = []
+
+const runtime = await startRuntime({
+  bundle,
+  folder: settings.folder,
+  host: '127.0.0.1',
+  port: 0,
+  variables: settings.variables,
+  onLog: ({ level, message }) => {
+    const origin = /"origin":"(\w+)"/.exec(message)?.[1]
+    if (origin !== undefined) origins[origin] = (origins[origin] ?? 0) + 1
+    else if (level === 'error' && faults.length < 10) faults.push(message)
+  },
+  onRestart: () => faults.push('workerd died and was started again'),
+})
+if (settings.migrate) await applyMigrations(runtime.database, join(PACKAGE_ROOT, 'migrations'))
+
+process.on('message', (command: Command) => {
+  if (command === 'cron') void runtime.runScheduled(new Date()).then(() => report({ done: 'cron' }))
+  else {
+    report({ origins, faults })
+    origins = {}
+    faults = []
+  }
+})
+process.on('disconnect', () => void runtime.dispose().finally(() => process.exit(0)))
+report({ ready: runtime.url })
+
+function report(message: Report): void {
+  process.send?.(message)
+}
