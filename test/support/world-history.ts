@@ -1,0 +1,133 @@
+/**
+ * What truly happened to each certificate, and the judgement of every answer by it. An answer does not name its revision, so
+ * it counts as the newest one that it can be taken for (and later as the oldest): nothing lawful is ever refused.
+ */
+import type { BasicOCSPResponse, SingleResponse } from '../../src/ocsp/basic-response.ts'
+import type { CertStatus } from '../../src/ocsp/cert-status.ts'
+import type { CertificateRow } from '../../src/ports/records.ts'
+import { certStatusOf } from '../../src/signing/cert-status.ts'
+
+export interface Revision {
+  readonly certStatus: CertStatus
+  /** Time of the transition as the responder knows it, Unix seconds; 0 for the status as first recorded. */
+  readonly changedAt: number
+  readonly committedMs: number
+  /** From here on nobody may answer an older revision. */
+  readonly enforcedMs: number
+}
+
+/** Clocks of the world agree; this is for the second that GeneralizedTime truncates to. */
+export const SKEW_MS = 2_000
+/** A serial that was absent is refused from memory for a minute, and its signed `unknown` lives ten (R1.39 allows 15). */
+const ABSENT_SECONDS = 60
+const UNKNOWN_SECONDS = 600
+
+export interface Bounds {
+  /** The propagation bound B. */
+  readonly boundMs: number
+  readonly validitySeconds: number
+}
+
+/** The certificate's life, oldest first. */
+export class CertificateHistory {
+  readonly issuer: number
+  readonly serial: Uint8Array
+  readonly revisions: Revision[] = []
+  readonly #bounds: Bounds
+  /** When the serial was first recorded; undefined = never. */
+  recordedMs: number | undefined
+  /** Its row was deleted after notAfter and retention. */
+  prunedMs: number | undefined
+
+  /** @param unrecorded what the policy says of a serial that is not recorded; undefined = unauthorized */
+  constructor(issuer: number, serial: Uint8Array, bounds: Bounds, unrecorded: CertStatus | undefined) {
+    this.issuer = issuer
+    this.serial = serial
+    this.#bounds = bounds
+    const always = {
+      changedAt: 0,
+      committedMs: Number.NEGATIVE_INFINITY,
+      enforcedMs: Number.NEGATIVE_INFINITY,
+    }
+    if (unrecorded !== undefined) this.revisions.push({ certStatus: unrecorded, ...always })
+  }
+
+  get key(): string {
+    return `${this.issuer}/${Array.from(this.serial).join('.')}`
+  }
+
+  /** The row as it stands in the record after a commit. */
+  commit(row: CertificateRow, nowMs: number): void {
+    const certStatus = certStatusOf(row)
+    const last = this.revisions.at(-1)
+    const isFirst = this.recordedMs === undefined
+    this.recordedMs ??= nowMs
+    if (
+      last !== undefined &&
+      !isFirst &&
+      last.changedAt === row.changedAt &&
+      sameStatus(last.certStatus, certStatus)
+    )
+      return
+    // What is first recorded as good is in no overlay: a signed `unknown` may outlive it a little.
+    const quietly = isFirst && certStatus.type === 'good'
+    const enforcedMs =
+      nowMs + (quietly ? (UNKNOWN_SECONDS + ABSENT_SECONDS) * 1000 : this.#bounds.boundMs) + SKEW_MS
+    this.revisions.push({ certStatus, changedAt: row.changedAt, committedMs: nowMs, enforcedMs })
+  }
+
+  /** Index of the oldest revision that may be answered now; -1 when any. */
+  oldestAllowed(nowMs: number): number {
+    return this.revisions.findLastIndex(({ enforcedMs }) => enforcedMs <= nowMs)
+  }
+
+  /** Whether it may be refused as unauthorized now (law 4). */
+  mayBeRefused(nowMs: number): boolean {
+    if (this.prunedMs !== undefined) return true
+    return this.recordedMs === undefined || nowMs < this.recordedMs + ABSENT_SECONDS * 1000 + SKEW_MS
+  }
+
+  /** Indices of the revisions that the response can be taken for, ascending. */
+  matching(single: SingleResponse, producedAt: number, nowMs: number): number[] {
+    const found: number[] = []
+    this.revisions.forEach((revision, index) => {
+      const next = this.revisions[index + 1]
+      if (revision.committedMs > nowMs) return
+      if (!sameStatus(revision.certStatus, single.certStatus)) return
+      if (single.thisUpdate < revision.changedAt) return
+      // Signed when it had not been true for longer than the overlay may be late: attack 8.
+      if (next !== undefined && producedAt * 1000 > next.enforcedMs) return
+      found.push(index)
+    })
+    return found
+  }
+}
+
+export function sameStatus(a: CertStatus, b: CertStatus): boolean {
+  if (a.type === 'revoked' && b.type === 'revoked')
+    return a.revocationTime === b.revocationTime && a.revocationReason === b.revocationReason
+  return a.type === b.type
+}
+
+/** What is wrong with the times of a response at `nowMs` (law 1, R1.31, R1.62, R1.66); undefined when nothing is. */
+export function timesProblem(
+  { tbsResponseData }: BasicOCSPResponse,
+  single: SingleResponse,
+  bounds: Bounds,
+  notAfter: number,
+  nowMs: number,
+): string | undefined {
+  const { producedAt } = tbsResponseData
+  const { thisUpdate, nextUpdate, certStatus } = single
+  const now = nowMs / 1000
+  if (nextUpdate === undefined) return 'nextUpdate is missing'
+  if (nextUpdate <= now) return `served ${now - nextUpdate} s past nextUpdate (law 1)`
+  if (thisUpdate > producedAt) return 'thisUpdate is after producedAt'
+  if (producedAt > now) return 'producedAt lies in the future'
+  if (nextUpdate <= thisUpdate) return 'nextUpdate is not after thisUpdate'
+  if (nextUpdate - thisUpdate + 1 > bounds.validitySeconds) return 'the window is longer than the policy'
+  if (nextUpdate > notAfter) return 'it outlives its signer'
+  if (certStatus.type === 'revoked' && certStatus.revocationTime > thisUpdate)
+    return 'revoked after thisUpdate (R1.31)'
+  return undefined
+}

@@ -1,0 +1,161 @@
+/** One isolate: the parts of src/compose.ts wired the same way, over drivers that a test can interfere with. */
+
+import type { PublisherPorts } from '../../src/overlay/publisher.ts'
+import { OverlayReader } from '../../src/overlay/reader.ts'
+import { SigningError } from '../../src/ports/errors.ts'
+import type {
+  Clock,
+  DerivedStore,
+  EventLog,
+  OverlayStore,
+  SlotStore,
+  StatusStore,
+} from '../../src/ports/ports.ts'
+import { AnswerMemory } from '../../src/responder/answer-memory.ts'
+import { BundleSource } from '../../src/responder/bundle-source.ts'
+import { IssuerDirectory } from '../../src/responder/issuers.ts'
+import { LiveCopies } from '../../src/responder/live-copies.ts'
+import type { ResponderPorts } from '../../src/responder/respond.ts'
+import { Seen } from '../../src/responder/seen.ts'
+import { LiveSource } from '../../src/signing/live-source.ts'
+import type { PresignPorts } from '../../src/signing/presign.ts'
+import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
+import { D1OverlayStore } from '../../src/storage/d1-overlay-store.ts'
+import { D1SlotStore } from '../../src/storage/d1-slot-store.ts'
+import { D1StatusStore } from '../../src/storage/d1-status-store.ts'
+import type { Database } from '../../src/storage/database.ts'
+import type { ResponseCache } from '../../src/storage/edge-cache.ts'
+import { CacheAPIEdgeCache } from '../../src/storage/edge-cache.ts'
+import { decodeIssuerPage } from '../../src/storage/issuer-page.ts'
+import type { KeyValue } from '../../src/storage/kv-derived-store.ts'
+import { KVDerivedStore } from '../../src/storage/kv-derived-store.ts'
+import type { Interference } from './faults.ts'
+import { InterferedDatabase, InterferedSignerPool, interferedCache, interferedKV } from './faults.ts'
+
+/** Deliberate mistakes, each in the place of one port: a checker that lets one of them pass is not looking. */
+export interface Variant {
+  readonly name: string
+  /** Instead of the propagation bound. */
+  readonly boundMs?: number
+  /** False: the root is published after changes only. */
+  readonly heartbeat?: boolean
+  overlayStore?(inner: OverlayStore, clock: Clock): OverlayStore
+  slotStore?(inner: SlotStore, db: Database): SlotStore
+  statusStore?(inner: StatusStore, clock: Clock): StatusStore
+  overlayReader?(make: () => OverlayReader): ReaderPart
+  /** Instead of the publisher's view of KV. */
+  publisherDerived?(inner: PublisherPorts['derived']): PublisherPorts['derived']
+  /** False: an answer signed now is not held against the overlay again. */
+  readonly recheck?: boolean
+}
+
+export type ReaderPart = Pick<OverlayReader, 'fresh' | 'refresh' | 'latest' | 'adopt'>
+
+export interface IsolateOptions {
+  readonly kv: KeyValue
+  readonly cache: ResponseCache
+  readonly db: Database
+  readonly clock: Clock & { advance(ms: number): void }
+  readonly random: () => number
+  readonly boundMs: number
+  /** KEY_ENCRYPTION_KEY; undefined = not set. */
+  readonly kek: Uint8Array | undefined
+  readonly hook: Interference
+  readonly variant?: Variant
+  /** Weight of the answers kept; default that of AnswerMemory. */
+  readonly memoryBytes?: number
+  /** Deadline of each call of a store. */
+  readonly timeoutMs?: number
+  readonly log?: EventLog
+}
+
+export interface Isolate {
+  readonly responder: ResponderPorts
+  readonly overlay: ReaderPart
+  readonly live: LiveSource
+  readonly publisher: PublisherPorts
+  readonly presign: PresignPorts
+  readonly admin: D1AdminStore
+  readonly overlayStore: OverlayStore
+  readonly slots: SlotStore
+  readonly derived: DerivedStore
+  readonly signers: InterferedSignerPool
+  /** Work kept alive behind the answers (waitUntil). */
+  readonly background: Promise<unknown>[]
+}
+
+const SILENT: EventLog = { event() {} }
+
+export function makeIsolate(options: IsolateOptions): Isolate {
+  const { clock, random, hook, kek, variant } = options
+  const deadline = options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }
+  const db = new InterferedDatabase(options.db, hook)
+  const background: Promise<unknown>[] = []
+  const keep = (work: Promise<unknown>) => {
+    background.push(work)
+  }
+
+  const record = new D1StatusStore(db, deadline)
+  const status = variant?.statusStore?.(record, clock) ?? record
+  const overlayRecord = new D1OverlayStore(db, deadline)
+  const overlayStore = variant?.overlayStore?.(overlayRecord, clock) ?? overlayRecord
+  const slotRecord = new D1SlotStore(db, deadline)
+  const slots = variant?.slotStore?.(slotRecord, options.db) ?? slotRecord
+  const kv = new KVDerivedStore(interferedKV(options.kv, hook), clock, deadline)
+  const cache = new CacheAPIEdgeCache(interferedCache(options.cache, hook), deadline)
+
+  const boundMs = variant?.boundMs ?? options.boundMs
+  const makeReader = () =>
+    new OverlayReader({ derived: kv, overlay: overlayStore, clock, random, background: keep }, boundMs)
+  const overlay = variant?.overlayReader?.(makeReader) ?? makeReader()
+  const derived: PublisherPorts['derived'] = {
+    readRoot: () => kv.readRoot(),
+    async writeRoot(bytes) {
+      await kv.writeRoot(bytes)
+      overlay.adopt(bytes)
+    },
+  }
+  const signers = new InterferedSignerPool(
+    {
+      keys: record,
+      kek: () => kek ?? missing(),
+      secret: () => undefined,
+    },
+    hook,
+  )
+  const bundles = new BundleSource({ derived: kv, cache, background: keep })
+  const latestRoot = variant?.recheck === false ? () => undefined : () => overlay.latest
+  const live = new LiveSource({ status, bundles, signers, clock, latestRoot, background: keep })
+  return {
+    responder: {
+      clock,
+      overlay,
+      issuers: new IssuerDirectory({ derived: kv, status, decodePage: decodeIssuerPage, background: keep }),
+      memory: new AnswerMemory(options.memoryBytes),
+      bundles,
+      copies: new LiveCopies(cache, keep),
+      seen: new Seen(),
+      live,
+    },
+    overlay,
+    live,
+    publisher: {
+      overlay: overlayStore,
+      derived: variant?.publisherDerived?.(derived) ?? derived,
+      clock,
+      random,
+      sleep: async (ms) => clock.advance(ms),
+    },
+    presign: { slots, status, derived: kv, signers, clock, log: options.log ?? SILENT, random },
+    admin: new D1AdminStore(db, deadline),
+    overlayStore,
+    slots,
+    derived: kv,
+    signers,
+    background,
+  }
+}
+
+function missing(): never {
+  throw new SigningError('keyMissing', 'KEY_ENCRYPTION_KEY is not set')
+}

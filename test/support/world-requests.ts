@@ -1,0 +1,47 @@
+/** Requests for tests: encoded once, asked often. */
+
+import { OID } from '../../src/asn1/oid.ts'
+import { encodeOCSPRequest } from '../../src/ocsp/ocsp-request.ts'
+import type { AlgorithmIdentifier, HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
+import { hashAlgorithmIdentifier } from '../../src/pkix/algorithm-identifier.ts'
+import type { IssuerHashes } from '../../src/ports/records.ts'
+
+/** What CertIDs are made of: an IssuerRecord fits. */
+export interface AskedIssuer {
+  readonly hashes: Readonly<Record<HashAlgorithm, IssuerHashes>>
+}
+
+export interface AskOptions {
+  /** Default SHA-256. */
+  readonly hash?: HashAlgorithm
+  /** Inner octets of the nonce. */
+  readonly nonce?: Uint8Array
+  /** Default parameters NULL. */
+  readonly hashAlgorithm?: AlgorithmIdentifier
+}
+
+/** DER of a request about these serials of one issuer. */
+export function requestFor(
+  issuer: AskedIssuer,
+  serials: readonly Uint8Array[],
+  options: AskOptions = {},
+): Uint8Array {
+  const { hash = 'SHA-256', nonce } = options
+  const hashAlgorithm = options.hashAlgorithm ?? hashAlgorithmIdentifier(hash)
+  const requestList = serials.map((serialNumber) => ({
+    reqCert: { hashAlgorithm, ...issuer.hashes[hash], serialNumber },
+  }))
+  const extensions = nonce === undefined ? undefined : [nonceExtensionOf(nonce)]
+  return encodeOCSPRequest({
+    tbsRequest: {
+      versionExplicit: false,
+      requestList,
+      ...(extensions === undefined ? {} : { requestExtensions: extensions }),
+    },
+  })
+}
+
+function nonceExtensionOf(nonce: Uint8Array): { extnID: string; critical: boolean; extnValue: Uint8Array } {
+  if (nonce.length > 127) throw new RangeError('a short nonce, please')
+  return { extnID: OID.ocspNonce, critical: false, extnValue: Uint8Array.of(0x04, nonce.length, ...nonce) }
+}
