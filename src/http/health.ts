@@ -128,7 +128,7 @@ function cronProblem(globals: Globals, now: UnixSeconds): Problem[] {
 }
 
 function publisherProblem(globals: Globals, boundSeconds: number, nowMs: number): Problem[] {
-  const step = 'edge-ocsp publish, and see the log for KV and D1 errors'
+  const step = 'see the log of the scheduled handler for KV and D1 errors: it publishes every minute'
   const { publishedAtMs, version } = globals.publisher
   if (publishedAtMs === 0 || version === 0) {
     return [{ code: 'rootNeverPublished', message: 'the overlay root was never published', step }]
