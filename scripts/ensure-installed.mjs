@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, statSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { shakePkijs } from './shake-pkijs.mjs'
 
 const WANTED_MAJOR = 24
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -15,6 +16,9 @@ const localNode = join(root, 'node_modules', '.bin', 'node')
 
 const reason = whyInstall()
 if (reason !== undefined) install(reason)
+// npm's postinstall has done it, unless it was told to run no scripts.
+const said = shakePkijs(root)
+if (said !== undefined) console.error(`edge-ocsp: ${said}`)
 
 /** @returns {string | undefined} what is missing, in words; undefined when the tree is as the lockfile says */
 function whyInstall() {

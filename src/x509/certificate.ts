@@ -12,7 +12,7 @@ import { PEMError, parsePEM } from '../pkix/pem.ts'
 import { CertificateError, type Finding } from './error.ts'
 import { type CertificateExtensions, readCertificateExtensions } from './extensions.ts'
 import { formatName } from './name.ts'
-import { contentOf, isContext, parseElement } from './parse.ts'
+import { parseElement } from './parse.ts'
 
 export interface CertificateView extends CertificateExtensions {
   readonly der: Uint8Array
@@ -219,9 +219,17 @@ function bitsOf(block: BaseBlock | undefined, what: string): Uint8Array {
   return contentOf(block).subarray(1)
 }
 
+function isContext(block: BaseBlock, tagNumber: number): boolean {
+  return block.idBlock.tagClass === 3 && block.idBlock.tagNumber === tagNumber
+}
+
 function rawOf(block: BaseBlock | undefined): Uint8Array {
   if (block === undefined) throw notACertificate('it ends too early')
   return block.valueBeforeDecodeView
+}
+
+function contentOf(block: BaseBlock): Uint8Array {
+  return block.valueBeforeDecodeView.subarray(block.idBlock.blockLength + block.lenBlock.blockLength)
 }
 
 function notACertificate(what: string): CertificateError {

@@ -3,13 +3,13 @@ import {
   type BaseBlock,
   BitString,
   Boolean as BooleanBlock,
-  Integer,
   ObjectIdentifier,
   OctetString,
   Sequence,
 } from 'asn1js'
+import { AuthorityKeyIdentifier, BasicConstraints, InfoAccess } from 'pkijs'
 import { CertificateError } from './error.ts'
-import { contentOf, isContext, parseElement } from './parse.ts'
+import { parseElement } from './parse.ts'
 
 export interface KeyUsage {
   readonly critical: boolean
@@ -83,16 +83,20 @@ export function readCertificateExtensions(block: BaseBlock | undefined): Certifi
   const basicConstraints = readAs(
     find('basicConstraints'),
     'basicConstraints',
-    ({ critical, value }, block) => ({ critical, cA: readCA(block), value }),
+    ({ critical, value }, schema) => ({
+      critical,
+      cA: new BasicConstraints({ schema }).cA,
+      value,
+    }),
   )
   return {
     extensions,
     subjectKeyIdentifier: readAs(find('subjectKeyIdentifier'), 'subjectKeyIdentifier', (_, value) =>
       octetsOf(value),
     ),
-    authorityKeyIdentifier: readAs(find('authorityKeyIdentifier'), 'authorityKeyIdentifier', (_, value) => {
-      const keyIdentifier = childrenOf(value, 'authorityKeyIdentifier').find((block) => isContext(block, 0))
-      return keyIdentifier && contentOf(keyIdentifier)
+    authorityKeyIdentifier: readAs(find('authorityKeyIdentifier'), 'authorityKeyIdentifier', (_, schema) => {
+      const { keyIdentifier } = new AuthorityKeyIdentifier({ schema })
+      return keyIdentifier?.valueBlock.valueHexView
     }),
     keyUsage: readAs(find('keyUsage'), 'keyUsage', ({ critical }, value) => readKeyUsage(critical, value)),
     extendedKeyUsage: readAs(find('extendedKeyUsage'), 'extendedKeyUsage', (_, value) =>
@@ -102,7 +106,7 @@ export function readCertificateExtensions(block: BaseBlock | undefined): Certifi
     isCA: basicConstraints?.cA === true,
     ocspNoCheck: find('ocspNoCheck'),
     ocspURLs:
-      readAs(find('authorityInfoAccess'), 'authorityInfoAccess', (_, value) => readOCSPURLs(value)) ?? [],
+      readAs(find('authorityInfoAccess'), 'authorityInfoAccess', (_, schema) => ocspURLs(schema)) ?? [],
   }
 }
 
@@ -148,24 +152,13 @@ function readKeyUsage(critical: boolean, value: BaseBlock): KeyUsage {
   }
 }
 
-/** BasicConstraints ::= SEQUENCE { cA BOOLEAN DEFAULT FALSE, pathLenConstraint INTEGER OPTIONAL } */
-function readCA(block: BaseBlock): boolean {
-  const [first, second] = childrenOf(block, 'basicConstraints')
-  const [cA, pathLength] = first instanceof BooleanBlock ? [first, second] : [undefined, first]
-  if (pathLength !== undefined && !(pathLength instanceof Integer))
-    throw malformed('pathLenConstraint is not an INTEGER')
-  return cA?.valueBlock.value === true
-}
-
-/** AuthorityInfoAccessSyntax ::= SEQUENCE OF SEQUENCE { accessMethod OBJECT IDENTIFIER, accessLocation GeneralName } */
-function readOCSPURLs(block: BaseBlock): string[] {
-  return childrenOf(block, 'authorityInfoAccess').flatMap((description) => {
-    const [accessMethod, accessLocation] = childrenOf(description, 'an AccessDescription')
-    if (accessLocation === undefined) throw malformed('an AccessDescription names no location')
-    if (oidOf(accessMethod) !== ACCESS_METHOD_OCSP) return []
-    if (!isContext(accessLocation, UNIFORM_RESOURCE_IDENTIFIER)) return []
-    return [new TextDecoder().decode(contentOf(accessLocation))]
-  })
+function ocspURLs(schema: BaseBlock): string[] {
+  return new InfoAccess({ schema }).accessDescriptions
+    .filter(({ accessMethod }) => accessMethod === ACCESS_METHOD_OCSP)
+    .flatMap(({ accessLocation }) => {
+      const value: unknown = accessLocation.value
+      return accessLocation.type === UNIFORM_RESOURCE_IDENTIFIER && typeof value === 'string' ? [value] : []
+    })
 }
 
 function childrenOf(block: BaseBlock, what: string): readonly BaseBlock[] {
@@ -180,7 +173,7 @@ function oidOf(block: BaseBlock | undefined): string {
 
 function octetsOf(block: BaseBlock | undefined): Uint8Array {
   if (!(block instanceof OctetString)) throw malformed('an OCTET STRING is missing')
-  return contentOf(block)
+  return block.valueBeforeDecodeView.subarray(block.idBlock.blockLength + block.lenBlock.blockLength)
 }
 
 function malformed(message: string): CertificateError {

@@ -1,9 +1,6 @@
 import { type BaseBlock, fromBER } from 'asn1js'
 import { bufferSource } from '../pkix/buffer-source.ts'
 
-/** asn1js's number for the class. */
-const CONTEXT_SPECIFIC = 3
-
 /**
  * One whole element through asn1js, which reports some faults by a result and throws others.
  * @returns the block, or asn1js's words for what is wrong
@@ -16,14 +13,4 @@ export function parseElement(bytes: Uint8Array): BaseBlock | string {
   } catch (error) {
     return error instanceof Error ? error.message : 'unreadable'
   }
-}
-
-/** [tagNumber], explicit or implicit. */
-export function isContext(block: BaseBlock, tagNumber: number): boolean {
-  return block.idBlock.tagClass === CONTEXT_SPECIFIC && block.idBlock.tagNumber === tagNumber
-}
-
-/** Content octets, without identifier and length. */
-export function contentOf(block: BaseBlock): Uint8Array {
-  return block.valueBeforeDecodeView.subarray(block.idBlock.blockLength + block.lenBlock.blockLength)
 }

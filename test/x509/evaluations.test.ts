@@ -6,7 +6,7 @@ import { evaluations } from '../../src/x509/evaluations.ts'
 
 const SOURCE = fileURLToPath(new URL('../../src', import.meta.url).href)
 
-/** What a request can load: all of it has to do without pkijs. */
+/** What a request can load: all of it has to do without pkijs and asn1js. */
 const REQUEST_PATH = ['asn1', 'pkix', 'ocsp', 'bundle', 'overlay', 'responder', 'signing']
 
 function modulesOf(folder: string): string[] {
@@ -32,9 +32,10 @@ test.each(REQUEST_PATH)(
   },
 )
 
-test('the check above sees asn1js where it is', async () => {
+test('the check above sees pkijs and asn1js where they are', async () => {
   const { outside } = await evaluatedBy('x509')
   expect(outside.some((input) => input.includes('node_modules/asn1js/'))).toBe(true)
+  expect(outside.some((input) => input.includes('node_modules/pkijs/'))).toBe(true)
 })
 
 /** Static imports of a folder's modules that lead to X.509 libraries. What is imported on demand is another chunk. */
