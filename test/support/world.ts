@@ -15,10 +15,10 @@ import { encodeIssuerPage } from '../../src/storage/issuer-page.ts'
 import { CERTIFICATE_COLUMNS, decodeCertificateRow } from '../../src/storage/record-codec.ts'
 import { EPOCH, Random, VirtualClock } from './clock.ts'
 import { ColoCache, LaggingKV } from './colo.ts'
-import { Actor, type PortName } from './faults.ts'
+import { Actor, type Interference, type PortName } from './faults.ts'
 import { SqliteD1, type SqliteStatement } from './sqlite-d1.ts'
 import { type Bounds, CertificateHistory } from './world-history.ts'
-import { type Isolate, makeIsolate, type Variant } from './world-isolate.ts'
+import { type Isolate, type IsolateOptions, makeIsolate, type Variant } from './world-isolate.ts'
 import { judge } from './world-judge.ts'
 import { quiet } from './world-quiet.ts'
 import { requestFor } from './world-requests.ts'
@@ -167,7 +167,7 @@ export class World {
   makePlace(colo: number, memoryBytes?: number): Place {
     let fragile = false
     const actor = new Actor((port, phase, what) => this.#decide(port, phase, what, fragile))
-    const isolate = this.#isolate(colo, actor, memoryBytes)
+    const isolate = this.isolate(colo, actor, memoryBytes === undefined ? {} : { memoryBytes })
     return {
       ...isolate,
       colo,
@@ -238,7 +238,7 @@ export class World {
     const job: Job = {
       name,
       actor,
-      work: work(this.#isolate(colo, actor)).catch(() => undefined),
+      work: work(this.isolate(colo, actor)).catch(() => undefined),
       begunMs: this.clock.nowMs(),
     }
     const done = await actor.run(job.work)
@@ -321,7 +321,8 @@ export class World {
     return `seed ${this.seed}, ${this.variant?.name ?? 'as designed'}, at ${this.clock.nowMs() / 1000 - EPOCH} s`
   }
 
-  #isolate(colo: number, actor: Actor, memoryBytes?: number): Isolate {
+  /** A fresh isolate under other interference than the weather's. */
+  isolate(colo: number, hook: Interference, special: Partial<IsolateOptions> = {}): Isolate {
     const cache = this.caches[colo]
     if (cache === undefined) throw new RangeError(`no colo ${colo}`)
     return makeIsolate({
@@ -332,10 +333,10 @@ export class World {
       random: () => this.random.uint32(),
       boundMs: this.bounds.boundMs,
       kek: KEK,
-      hook: actor,
+      hook,
       timeoutMs: 60_000, // of real time: here it is the weather that makes things late
       ...(this.variant === undefined ? {} : { variant: this.variant }),
-      ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      ...special,
     })
   }
 
