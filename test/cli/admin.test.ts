@@ -108,6 +108,13 @@ describe('issuers and responders', () => {
     expect((await run('issuer enable issuer.pem')).code).toBe(0)
   })
 
+  test('resign makes all that was signed unusable, and says when that is known everywhere', async () => {
+    const { code, stdout } = await run('issuer resign demo')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^everything of demo is due to be signed anew/)
+    expect(server.requests.at(-1)).toMatch(/\/issuers\/demo\/floor/)
+  })
+
   test('a second responder is added, the first retired; the last one stays unless forced', async () => {
     const second = await pki.responderCertificate({ notAfter: NOW + 180 * 86_400 })
     place.writeCertificate('ocsp2.pem', second)

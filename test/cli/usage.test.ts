@@ -40,6 +40,7 @@ const COMMANDS = [
   'issuer disable',
   'issuer enable',
   'issuer thaw',
+  'issuer resign',
   'responder',
   'responder add',
   'responder list',

@@ -111,7 +111,22 @@ function switchCommands(): Command[] {
         return printChange(context, change, `thawed ${change.issuer.name}`)
       }),
     )
-  return [disable, enable, thaw]
+  const resign = adminLeaf(
+    'resign',
+    'sign everything of an issuer anew',
+    ['issuer resign demo && edge-ocsp presign --wait --issuer demo'],
+    'For lost or doubtful pre-signed responses. Whatever was signed before becomes unusable; until it is signed again,\nanswers come from the record, each with a signature of its own.',
+  )
+    .argument('<issuer>', 'certificate file, key identifier or short name')
+    .action((issuer: string, options: CommonOptions) =>
+      run(options, async (context) => {
+        const change = await context.client.call('raiseFloor', {
+          params: { issuer: issuerReference(issuer) },
+        })
+        return printChange(context, change, `everything of ${change.issuer.name} is due to be signed anew`)
+      }),
+    )
+  return [disable, enable, thaw, resign]
 }
 
 interface Patch {
