@@ -93,7 +93,10 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
   const administration: AdminDeps = {
     store: record,
     clock,
-    certificatesRecorded: () => live.absent.clear(), // what was just recorded must not be refused from memory
+    certificatesRecorded() {
+      live.absent.clear() // what was just recorded must be answered at once
+      responder.memory.forgetUnknown()
+    },
     async publish(change) {
       if (change !== undefined) {
         const published = await publishChange(publisher, change.issuer, change.revision)

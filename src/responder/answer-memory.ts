@@ -6,7 +6,7 @@ import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import type { Sequence } from '../ports/records.ts'
 import type { StatusAnswer } from './answer.ts'
-import { isCurrent, refreshAt } from './windows.ts'
+import { isCurrent, refreshAt, UNKNOWN_MAX_AGE_SECONDS } from './windows.ts'
 
 /** What an entry weighs beyond its DER: key, header strings, object. */
 const ENTRY_OVERHEAD_BYTES = 600
@@ -28,7 +28,7 @@ export class AnswerMemory {
     const held = this.#answers.get(key)
     if (held === undefined) return undefined
     const { answer } = held
-    if (answer.asOf < need || !isCurrent(answer, answer.profile, now)) {
+    if (answer.asOf < need || !isCurrent(answer, answer.profile, now) || isOldUnknown(answer, now)) {
       this.#drop(key, answer)
       return undefined
     }
@@ -49,6 +49,12 @@ export class AnswerMemory {
     }
   }
 
+  /** After certificates were recorded by this isolate: they are known from now on. */
+  forgetUnknown(): void {
+    for (const [key, { answer }] of this.#answers)
+      if (answer.certStatus === 'unknown') this.#drop(key, answer)
+  }
+
   #drop(key: string, answer: StatusAnswer): void {
     if (this.#answers.delete(key)) this.#bytes -= weight(answer)
   }
@@ -59,6 +65,11 @@ export function answerKey(issuer: number, hash: HashAlgorithm, serial: Uint8Arra
   let key = `${issuer}${hash}`
   for (const octet of serial) key += String.fromCharCode(octet)
   return key
+}
+
+/** The overlay names what changed, not what is new: only time tells that an `unknown` may be over (R6.8). */
+function isOldUnknown({ certStatus, producedAt }: StatusAnswer, now: UnixSeconds): boolean {
+  return certStatus === 'unknown' && now - producedAt >= UNKNOWN_MAX_AGE_SECONDS
 }
 
 function weight(answer: StatusAnswer): number {

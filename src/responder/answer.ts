@@ -6,7 +6,7 @@ import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { toResponseStatus } from '../ports/errors.ts'
 import type { IssuerPolicy, Sequence } from '../ports/records.ts'
 import type { Window } from './windows.ts'
-import { refreshAt } from './windows.ts'
+import { refreshAt, UNKNOWN_MAX_AGE_SECONDS } from './windows.ts'
 
 /** Where an answer came from: this isolate, the data centre's cache, a bundle in KV, a pushed answer, a signature made now. */
 export type Origin = 'memory' | 'cache' | 'bundle' | 'pushed' | 'live'
@@ -52,9 +52,6 @@ export interface ErrorAnswer {
 }
 
 export type Answer = StatusAnswer | ErrorAnswer
-
-/** A signed `unknown` is cached for a minute at most (R6.8). */
-const UNKNOWN_MAX_AGE_SECONDS = 60
 
 export interface AnswerFacts {
   readonly der: Uint8Array

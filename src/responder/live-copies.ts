@@ -14,7 +14,6 @@ import type { Query } from './query.ts'
 import { isCurrent, refreshAt } from './windows.ts'
 
 const MAX_SECONDS = 3_600
-const MAX_UNKNOWN_SECONDS = 60
 const TWO_32 = 0x1_0000_0000
 
 export class LiveCopies {
@@ -37,8 +36,8 @@ export class LiveCopies {
   }
 
   keep(query: Query, answer: StatusAnswer, now: UnixSeconds): void {
-    const longest = answer.certStatus === 'unknown' ? MAX_UNKNOWN_SECONDS : MAX_SECONDS
-    const seconds = Math.min(refreshAt(answer) - now, longest)
+    if (answer.certStatus === 'unknown') return // it would outlive the recording of the certificate in other isolates
+    const seconds = Math.min(refreshAt(answer) - now, MAX_SECONDS)
     if (seconds < 1) return
     const copy = new Uint8Array(8 + answer.der.length)
     const view = new DataView(copy.buffer)

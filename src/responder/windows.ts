@@ -21,6 +21,11 @@ const MAX_AGE_SECONDS = 4 * 86_400
 const MIN_PUBLIC_SECONDS = 8 * 3_600
 /** A signed `unknown` must not outlive the fifteen minutes within which a new certificate is answered (R1.39, R6.8). */
 const UNKNOWN_SECONDS = 600
+/** Cron comes every minute, KV takes another, isolates look again after half of one. */
+const RESIGN_LEAD_SECONDS = 300
+const RESIGN_LEAD_SHARE = 20
+/** A signed `unknown` is kept for a minute at most, by clients and by us (R6.8). */
+export const UNKNOWN_MAX_AGE_SECONDS = 60
 /** Jitter shortens a window by up to a twentieth, so that slots do not fall due together (R6.19). */
 const JITTER_SHARE = 20
 
@@ -66,6 +71,15 @@ export function refreshAt(window: Pick<Window, 'thisUpdate' | 'nextUpdate'>): Un
   return (
     window.thisUpdate + Math.min(Math.floor((window.nextUpdate - window.thisUpdate) / 2), MAX_AGE_SECONDS)
   )
+}
+
+/**
+ * When it is signed again: early enough that cron, KV and isolates have the newer response by `refreshAt`, where a max-age of
+ * the policy `refresh` ends (R2.11).
+ */
+export function resignAt(window: Pick<Window, 'thisUpdate' | 'nextUpdate'>): UnixSeconds {
+  const length = window.nextUpdate - window.thisUpdate
+  return refreshAt(window) - Math.min(RESIGN_LEAD_SECONDS, Math.floor(length / RESIGN_LEAD_SHARE))
 }
 
 /** Law 1: nothing leaves past its nextUpdate, nor past the age that the profile allows (R6.2, R6.3). */
