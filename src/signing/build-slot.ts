@@ -20,7 +20,7 @@ import type { CertStatus } from '../ocsp/cert-status.ts'
 import { SingleResponseTemplate } from '../ocsp/single-response-template.ts'
 import type { CertificateRow, IssuerRecord, Sequence } from '../ports/records.ts'
 import { equalOctets } from '../responder/equal-octets.ts'
-import { backdate, refreshAt, windowFrom } from '../responder/windows.ts'
+import { backdate, resignAt, windowFrom } from '../responder/windows.ts'
 import { certStatusOf, earliestThisUpdate } from './cert-status.ts'
 import { sameStatus } from './check-response.ts'
 import type { ReadySigner } from './signers.ts'
@@ -92,7 +92,7 @@ export async function buildSlot(slot: SlotToBuild): Promise<BuiltSlot> {
     signatures,
     thisUpdate: windows.reduce((oldest, { thisUpdate }) => Math.min(oldest, thisUpdate), t0),
     refreshAt: windows.reduce(
-      (first, window) => Math.min(first, refreshAt(window)),
+      (first, window) => Math.min(first, resignAt(window)),
       t0 + issuer.policy.validitySeconds,
     ),
     nextUpdate: windows.reduce((last, { nextUpdate }) => Math.max(last, nextUpdate), t0),
@@ -187,7 +187,7 @@ function keeper(
   const lasting = previous.windows.map((window) => {
     const responder = previous.responders[window.responder]
     const isLonger = window.nextUpdate - window.thisUpdate >= issuer.policy.validitySeconds // it was shortened since
-    const mayStay = responder !== undefined && active.has(responder.id) && refreshAt(window) > t0 && !isLonger
+    const mayStay = responder !== undefined && active.has(responder.id) && resignAt(window) > t0 && !isLonger
     return mayStay ? window : undefined
   })
   return (row, certStatus) => {
