@@ -1,5 +1,5 @@
 /** What the admin API answers. Times are RFC 3339 in UTC; serials, hashes and SKIs lower-case hex; certificates PEM. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import {
   HashName,
   NonceName,
@@ -9,7 +9,7 @@ import {
   UnknownName,
 } from './fields.ts'
 
-const Time = z.string().meta({ format: 'date-time' })
+const Time = z.string().check(z.meta({ format: 'date-time' }))
 
 export const ERROR_CODES = [
   'badRequest',
@@ -50,24 +50,24 @@ export const ErrorBody = z.object({
     /** What is wrong. */
     message: z.string(),
     /** Where: path of the field, e.g. `certificates[3].serial`. */
-    field: z.string().optional(),
+    field: z.optional(z.string()),
     /** What to do about it. */
-    hint: z.string().optional(),
+    hint: z.optional(z.string()),
     /** All findings of a refused certificate, policy or body, warnings included. */
-    findings: z.array(Finding).optional(),
+    findings: z.optional(z.array(Finding)),
   }),
 })
 
 /** Whether a committed change has left for the edge. */
 export const Publication = z.object({
   /** When the overlay root with this change was put; null: committed, not yet published (the next minute tries again). */
-  publishedAt: Time.nullable(),
+  publishedAt: z.nullable(Time),
   /** Version of that root. */
-  rootVersion: z.number().nullable(),
+  rootVersion: z.nullable(z.number()),
   /** So long after publishing, no place answers with an older revision. */
   boundSeconds: z.number(),
   /** Why publishing did not succeed, when `publishedAt` is null. */
-  problem: z.string().optional(),
+  problem: z.optional(z.string()),
 })
 
 export const Policy = z.object({
@@ -88,20 +88,20 @@ export const Responder = z.object({
   state: z.enum(['active', 'standby', 'notYetValid', 'expired', 'retired']),
   algorithm: SignatureAlgorithmName,
   custody: z.enum(['wrapped', 'secret']),
-  secretName: z.string().optional(),
+  secretName: z.optional(z.string()),
   /** SHA-1 of the public key: the byKey of its responses. */
   keyHash: z.string(),
   notBefore: Time,
   notAfter: Time,
   /** PEM; absent when the CA signs itself. */
-  certificate: z.string().optional(),
+  certificate: z.optional(z.string()),
 })
 
 export const Issuer = z.object({
   id: z.number(),
   name: z.string(),
   ski: z.string(),
-  subject: z.string().optional(),
+  subject: z.optional(z.string()),
   enabled: z.boolean(),
   notBefore: Time,
   notAfter: Time,
@@ -117,21 +117,21 @@ export const IssuerList = z.object({ issuers: z.array(Issuer) })
 export const ResponderList = z.object({ issuer: z.string(), responders: z.array(Responder) })
 
 /** After a change of an issuer, its policy or its responders. */
-export const IssuerChange = Publication.extend({ issuer: Issuer, warnings: z.array(Finding) })
-export const ResponderChange = IssuerChange.extend({ responder: Responder })
-export const FloorRaised = IssuerChange.extend({ floor: z.number() })
+export const IssuerChange = z.extend(Publication, { issuer: Issuer, warnings: z.array(Finding) })
+export const ResponderChange = z.extend(IssuerChange, { responder: Responder })
+export const FloorRaised = z.extend(IssuerChange, { floor: z.number() })
 
 export const Certificate = z.object({
   issuer: z.string(),
   serial: z.string(),
   /** `released`: good again after a hold. */
   status: z.enum(['good', 'revoked', 'hold', 'released']),
-  revocationTime: Time.optional(),
-  reason: z.enum(REASON_NAMES).optional(),
-  notBefore: Time.optional(),
-  notAfter: Time.optional(),
+  revocationTime: z.optional(Time),
+  reason: z.optional(z.enum(REASON_NAMES)),
+  notBefore: z.optional(Time),
+  notAfter: z.optional(Time),
   /** Of the last status transition. */
-  changedAt: Time.optional(),
+  changedAt: z.optional(Time),
   revision: z.number(),
 })
 
@@ -139,11 +139,11 @@ export const CertificateOutcome = z.object({
   serial: z.string(),
   outcome: z.enum(['added', 'changed', 'unchanged', 'refused']),
   /** Why it was refused. */
-  message: z.string().optional(),
-  line: z.number().optional(),
+  message: z.optional(z.string()),
+  line: z.optional(z.number()),
 })
 
-export const CertificatesResult = Publication.extend({
+export const CertificatesResult = z.extend(Publication, {
   /** In the order of the request. */
   results: z.array(CertificateOutcome),
   added: z.number(),
@@ -155,7 +155,7 @@ export const CertificatesResult = Publication.extend({
 })
 
 /** After a revocation, hold or release. */
-export const StatusChange = Publication.extend({
+export const StatusChange = z.extend(Publication, {
   issuer: z.string(),
   serial: z.string(),
   outcome: z.enum(['changed', 'unchanged']),
@@ -173,27 +173,27 @@ export const PresignResult = z.object({
   /** Slots still due: call again until 0. */
   remaining: z.number(),
   /** Why slots failed, one line each. */
-  problems: z.array(z.string()).optional(),
+  problems: z.optional(z.array(z.string())),
 })
 
 export const AuditRow = z.object({
   id: z.number(),
   at: Time,
-  issuer: z.number().nullable(),
+  issuer: z.nullable(z.number()),
   action: z.string(),
-  serial: z.string().nullable(),
+  serial: z.nullable(z.string()),
   /** The issuer's sequence after the change; 0 when it has none. */
   revision: z.number(),
   detail: z.record(z.string(), z.unknown()),
 })
-export const AuditList = z.object({ rows: z.array(AuditRow), next: z.number().nullable() })
+export const AuditList = z.object({ rows: z.array(AuditRow), next: z.nullable(z.number()) })
 
 /** A reason not to be ready, and the step that ends it. */
 export const Problem = z.object({
   code: z.string(),
   message: z.string(),
   step: z.string(),
-  issuer: z.string().optional(),
+  issuer: z.optional(z.string()),
 })
 export const Readiness = z.object({ ready: z.boolean(), problems: z.array(Problem) })
 
@@ -205,7 +205,7 @@ export const IssuerStatus = z.object({
   frozen: z.boolean(),
   usableResponders: z.number(),
   /** Nearest end of a responder that is not retired. */
-  responderNotAfter: Time.nullable(),
+  responderNotAfter: z.nullable(Time),
   /** Sequence of the last change, up to where the published root knows it, and below what nothing is usable. */
   head: z.number(),
   published: z.number(),
@@ -217,8 +217,8 @@ export const IssuerStatus = z.object({
   /** Certificates in bundles, and those recorded since. */
   entries: z.number(),
   added: z.number(),
-  oldestThisUpdate: Time.nullable(),
-  nearestNextUpdate: Time.nullable(),
+  oldestThisUpdate: z.nullable(Time),
+  nearestNextUpdate: z.nullable(Time),
 })
 
 export const Run = z.object({
@@ -229,17 +229,17 @@ export const Run = z.object({
   signatures: z.number(),
   failed: z.number(),
   remaining: z.number(),
-  error: z.string().optional(),
+  error: z.optional(z.string()),
 })
 
-export const Status = Readiness.extend({
+export const Status = z.extend(Readiness, {
   now: Time,
   boundSeconds: z.number(),
   issuers: z.array(IssuerStatus),
   slotsDue: z.number(),
-  oldestThisUpdate: Time.nullable(),
-  nearestNextUpdate: Time.nullable(),
-  lastPublishedAt: Time.nullable(),
+  oldestThisUpdate: z.nullable(Time),
+  nearestNextUpdate: z.nullable(Time),
+  lastPublishedAt: z.nullable(Time),
   rootVersion: z.number(),
   /** Changes that the root names now. */
   overlayItems: z.number(),

@@ -2,7 +2,7 @@
  * The admin API as both sides know it: routes, what they take, what they answer. The Worker validates requests with it
  * and makes openapi.json of it; the CLI builds requests and reads answers with it. Depends on zod alone.
  */
-import type * as z from 'zod'
+import type * as z from 'zod/mini'
 import * as answer from './answers.ts'
 import * as request from './requests.ts'
 
@@ -20,11 +20,11 @@ export interface AdminRoute {
   readonly path: string
   readonly summary: string
   /** Of the JSON body; none = no body is read. */
-  readonly request?: z.ZodType
+  readonly request?: z.ZodMiniType
   /** Of the query string. */
-  readonly query?: z.ZodType
+  readonly query?: z.ZodMiniType
   /** Of the 2xx body. */
-  readonly response: z.ZodType
+  readonly response: z.ZodMiniType
   /** Of success; 200 unless told. */
   readonly status?: 201
 }

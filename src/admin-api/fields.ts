@@ -1,6 +1,11 @@
 /** The field types of the admin API, shared by the Worker and the CLI. Depends on zod alone. */
-import * as z from 'zod'
+
+import * as z from 'zod/mini'
+import en from 'zod/v4/locales/en.js'
 import { LAST_SECOND, parseTime } from './time.ts'
+
+// zod/mini brings no words of its own for what is wrong.
+z.config(en())
 
 /** Names of CRLReason (RFC 5280 5.3.1), as this API writes them. */
 export const REASON_NAMES = [
@@ -24,60 +29,75 @@ function quote(text: string): string {
 
 /** RFC 3339 text or Unix seconds in; Unix seconds out. */
 export const Time = z
-  .union([z.string(), z.int().min(0).max(LAST_SECOND)], {
-    error: 'expected an RFC 3339 time such as 2026-11-21T03:00:00Z, or Unix seconds',
-  })
-  .transform((value, context) => {
-    if (typeof value === 'number') return value
-    const seconds = parseTime(value)
-    if (seconds !== undefined) return seconds
-    context.addIssue(`${quote(value)} is not an RFC 3339 time such as 2026-11-21T03:00:00Z`)
-    return z.NEVER
-  })
-  .meta({ description: 'RFC 3339 date-time (2026-11-21T03:00:00Z) or Unix seconds' })
+  .pipe(
+    z.union([z.string(), z.int().check(z.gte(0), z.lte(LAST_SECOND))], {
+      error: 'expected an RFC 3339 time such as 2026-11-21T03:00:00Z, or Unix seconds',
+    }),
+    z.transform((value: string | number, context) => {
+      if (typeof value === 'number') return value
+      const seconds = parseTime(value)
+      if (seconds !== undefined) return seconds
+      const message = `${quote(value)} is not an RFC 3339 time such as 2026-11-21T03:00:00Z`
+      context.issues.push({ code: 'custom', message, input: value })
+      return z.NEVER
+    }),
+  )
+  .check(z.meta({ description: 'RFC 3339 date-time (2026-11-21T03:00:00Z) or Unix seconds' }))
 
 /** CRLReason by name, any case. */
 export const Reason = z
-  .string()
-  .transform((value, context): ReasonName => {
-    const name = REASON_NAMES.find((known) => known.toLowerCase() === value.toLowerCase())
-    if (name !== undefined) return name
-    context.addIssue(`${quote(value)} is not a CRLReason; one of ${REASON_NAMES.join(', ')}`)
-    return z.NEVER
-  })
-  .meta({ description: `CRLReason by name: ${REASON_NAMES.join(', ')}` })
+  .pipe(
+    z.string(),
+    z.transform((value: string, context): ReasonName => {
+      const name = REASON_NAMES.find((known) => known.toLowerCase() === value.toLowerCase())
+      if (name !== undefined) return name
+      const message = `${quote(value)} is not a CRLReason; one of ${REASON_NAMES.join(', ')}`
+      context.issues.push({ code: 'custom', message, input: value })
+      return z.NEVER
+    }),
+  )
+  .check(z.meta({ description: `CRLReason by name: ${REASON_NAMES.join(', ')}` }))
 
 /** A serial number in hex: with or without 0x and colons, either case. Read as a non-negative number. */
 export const Serial = z
   .string()
-  .min(1)
-  .max(130)
-  .regex(
-    /^\s*(0x)?[0-9a-f]+(:[0-9a-f]+)*\s*$/i,
-    'expected a serial number in hex, such as 0a:1b:2c or 0x0a1b2c',
+  .check(
+    z.minLength(1),
+    z.maxLength(130),
+    z.regex(
+      /^\s*(0x)?[0-9a-f]+(:[0-9a-f]+)*\s*$/i,
+      'expected a serial number in hex, such as 0a:1b:2c or 0x0a1b2c',
+    ),
+    z.meta({ description: 'Serial number in hex, with or without 0x and colons' }),
   )
-  .meta({ description: 'Serial number in hex, with or without 0x and colons' })
 
 /** Short name of an issuer. */
-export const IssuerName = z
-  .string()
-  .regex(/^[a-z0-9-]{1,64}$/, 'expected 1 to 64 characters of a-z, 0-9 and -')
-  .refine((name) => !/^(\d+|[0-9a-f]{40,})$/.test(name), 'a name that reads as an id or a key identifier')
-  .meta({ description: 'Short name, [a-z0-9-]{1,64}, not digits alone' })
+export const IssuerName = z.string().check(
+  z.regex(/^[a-z0-9-]{1,64}$/, 'expected 1 to 64 characters of a-z, 0-9 and -'),
+  z.refine((name) => !/^(\d+|[0-9a-f]{40,})$/.test(name), 'a name that reads as an id or a key identifier'),
+  z.meta({ description: 'Short name, [a-z0-9-]{1,64}, not digits alone' }),
+)
 
 /** A certificate: PEM text, or base64 of DER. */
 export const CertificateText = z
   .string()
-  .min(1)
-  .max(65_536)
-  .meta({ description: 'X.509 certificate: PEM text, or base64 of its DER' })
+  .check(
+    z.minLength(1),
+    z.maxLength(65_536),
+    z.meta({ description: 'X.509 certificate: PEM text, or base64 of its DER' }),
+  )
 
 /** A private key: PKCS#8, PEM text or base64 of DER. Goes in, never comes out. */
 export const PrivateKeyText = z
   .string()
-  .min(1)
-  .max(65_536)
-  .meta({ description: 'PKCS#8 private key, unencrypted: PEM text, or base64 of its DER', writeOnly: true })
+  .check(
+    z.minLength(1),
+    z.maxLength(65_536),
+    z.meta({
+      description: 'PKCS#8 private key, unencrypted: PEM text, or base64 of its DER',
+      writeOnly: true,
+    }),
+  )
 
 export const HashName = z.enum(['SHA-1', 'SHA-256', 'SHA-384', 'SHA-512'])
 export const SignatureAlgorithmName = z.enum([

@@ -1,5 +1,5 @@
 /** What the admin API takes. Every object is strict: a field we do not know is refused, never ignored. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import {
   CertificateText,
   HashName,
@@ -19,103 +19,104 @@ export const MAX_CERTIFICATES_PER_CALL = 1000
 /** Octets of any request body. */
 export const MAX_BODY_BYTES = 1_048_576
 
-const seconds = z.int().min(0).max(315_360_000)
+const seconds = z.int().check(z.gte(0), z.lte(315_360_000))
 
 /** Every field is optional: what is missing keeps its value, or takes the default when the issuer is new. */
 export const PolicyInput = z.strictObject({
-  profile: ProfileName.optional(),
+  profile: z.optional(ProfileName),
   /** `good` needs `crlOnly: true` beside it. */
-  unknown: UnknownName.optional(),
+  unknown: z.optional(UnknownName),
   /** "I know this issuer by its CRL alone, so a serial that is not recorded is to be answered `good`." */
-  crlOnly: z.literal(true).optional(),
-  nonce: NonceName.optional(),
-  validitySeconds: seconds.min(1).optional(),
-  maxAge: z.union([z.enum(['next-update', 'refresh']), seconds]).optional(),
-  hashes: z.array(HashName).min(1).max(4).optional(),
-  retainSeconds: seconds.optional(),
+  crlOnly: z.optional(z.literal(true)),
+  nonce: z.optional(NonceName),
+  validitySeconds: z.optional(seconds.check(z.gte(1))),
+  maxAge: z.optional(z.union([z.enum(['next-update', 'refresh']), seconds])),
+  hashes: z.optional(z.array(HashName).check(z.minLength(1), z.maxLength(4))),
+  retainSeconds: z.optional(seconds),
 })
 
 export const ResponderInput = z.strictObject({
   /** Name among the issuer's responders; default: made of the certificate's notAfter. */
-  name: IssuerName.optional(),
+  name: z.optional(IssuerName),
   /** Delegated responder certificate. Exactly one of `certificate` and `signWithCA`. */
-  certificate: CertificateText.optional(),
+  certificate: z.optional(CertificateText),
   /** The issuer's own key signs the responses. */
-  signWithCA: z.literal(true).optional(),
+  signWithCA: z.optional(z.literal(true)),
   /** Custody `wrapped`: the key, kept encrypted. Exactly one of `key` and `secretName`. */
-  key: PrivateKeyText.optional(),
+  key: z.optional(PrivateKeyText),
   /** Custody `secret`: name of the Worker secret that holds the key as PKCS#8 PEM. */
-  secretName: z
-    .string()
-    .regex(/^[A-Z][A-Z0-9_]{0,63}$/, 'expected the name of a Worker secret, [A-Z][A-Z0-9_]*')
-    .optional(),
+  secretName: z.optional(
+    z
+      .string()
+      .check(z.regex(/^[A-Z][A-Z0-9_]{0,63}$/, 'expected the name of a Worker secret, [A-Z][A-Z0-9_]*')),
+  ),
   /** Default: by the key (RSA: sha256WithRSAEncryption). */
-  algorithm: SignatureAlgorithmName.optional(),
+  algorithm: z.optional(SignatureAlgorithmName),
 })
 
 export const IssuerInput = z.strictObject({
   certificate: CertificateText,
   /** Default: made of the certificate's common name. */
-  name: IssuerName.optional(),
-  policy: PolicyInput.optional(),
+  name: z.optional(IssuerName),
+  policy: z.optional(PolicyInput),
   /** Adds the first responder in the same call: nothing is recorded when it is refused. */
-  responder: ResponderInput.optional(),
+  responder: z.optional(ResponderInput),
 })
 
 export const IssuerPatch = z.strictObject({
-  name: IssuerName.optional(),
-  enabled: z.boolean().optional(),
-  policy: PolicyInput.optional(),
+  name: z.optional(IssuerName),
+  enabled: z.optional(z.boolean()),
+  policy: z.optional(PolicyInput),
 })
 
 export const RetireInput = z.strictObject({
   /** The key leaked: nothing it signed may leave any more. Raises the issuer's floor. */
-  compromised: z.boolean().optional(),
+  compromised: z.optional(z.boolean()),
   /** Retire it although no usable responder is left. */
-  force: z.boolean().optional(),
+  force: z.optional(z.boolean()),
 })
 
 export const CertificateInput = z.strictObject({
   serial: Serial,
   status: z.enum(['good', 'revoked', 'hold']),
   /** Of revocation or hold; default: now, cut to the minute. */
-  revocationTime: Time.optional(),
-  reason: Reason.optional(),
-  notBefore: Time.optional(),
-  notAfter: Time.optional(),
+  revocationTime: z.optional(Time),
+  reason: z.optional(Reason),
+  notBefore: z.optional(Time),
+  notAfter: z.optional(Time),
   /** Line of the source it came from; comes back in the result. */
-  line: z.int().min(1).optional(),
+  line: z.optional(z.int().check(z.gte(1))),
 })
 
 /** The envelope; each row is checked by `CertificateInput` on its own, so that one bad row refuses only itself. */
 export const CertificatesInput = z.strictObject({
-  certificates: z.array(z.unknown()).min(1).max(MAX_CERTIFICATES_PER_CALL),
+  certificates: z.array(z.unknown()).check(z.minLength(1), z.maxLength(MAX_CERTIFICATES_PER_CALL)),
   /** false: commit only; an import of many calls ends with one POST /publish (the next minute's cron does it too). */
-  publish: z.boolean().optional(),
+  publish: z.optional(z.boolean()),
 })
 
 export const RevocationInput = z.strictObject({
   serial: Serial,
   /** Default: unspecified (the field is left out of responses). `certificateHold` holds; it can be released. */
-  reason: Reason.optional(),
+  reason: z.optional(Reason),
   /** Default: now, cut to the minute. */
-  at: Time.optional(),
+  at: z.optional(Time),
 })
 
 export const ReleaseInput = z.strictObject({ serial: Serial })
 
 export const PresignInput = z.strictObject({
   /** Short name, SKI or id; default: all issuers. */
-  issuer: z.string().min(1).max(128).optional(),
+  issuer: z.optional(z.string().check(z.minLength(1), z.maxLength(128))),
   /** Default true: also slots with new certificates that are not due yet. */
-  all: z.boolean().optional(),
+  all: z.optional(z.boolean()),
   /** Stop after about this many signatures, in units of one P-256 signature. */
-  signatures: z.int().min(1).max(1_000_000).optional(),
+  signatures: z.optional(z.int().check(z.gte(1), z.lte(1_000_000))),
 })
 
 export const AuditQuery = z.strictObject({
-  after: z.coerce.number().int().min(0).optional(),
-  limit: z.coerce.number().int().min(1).max(1000).optional(),
+  after: z.optional(z.coerce.number().check(z.int(), z.gte(0))),
+  limit: z.optional(z.coerce.number().check(z.int(), z.gte(1), z.lte(1000))),
 })
 
 export type PolicyInput = z.input<typeof PolicyInput>

@@ -1,5 +1,5 @@
 /** Lines of `audit export` -> the last status that each certificate was given. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { AuditRow } from '../admin-api/contract.ts'
 import type { ByteSource } from '../importers/importer.ts'
 import { readLines } from '../importers/lines.ts'
@@ -9,19 +9,19 @@ import { messageOf } from './exit.ts'
 const MAX_LINE_BYTES = 1_048_576
 
 /** A row with what names its issuer outside of the database it was made in. */
-export const AuditLine = AuditRow.extend({
-  issuerName: z.string().optional(),
-  issuerSki: z.string().optional(),
+export const AuditLine = z.extend(AuditRow, {
+  issuerName: z.optional(z.string()),
+  issuerSki: z.optional(z.string()),
 })
 export type AuditLine = z.infer<typeof AuditLine>
 
 /** Detail of a change of one certificate, as the database writes it: statuses by number, times in Unix seconds. */
 const ChangeDetail = z.object({
   to: z.number(),
-  revocationTime: z.number().nullish(),
-  reason: z.number().nullish(),
-  notBefore: z.number().nullish(),
-  notAfter: z.number().nullish(),
+  revocationTime: z.nullish(z.number()),
+  reason: z.nullish(z.number()),
+  notBefore: z.nullish(z.number()),
+  notAfter: z.nullish(z.number()),
 })
 
 const STATUSES = ['good', 'revoked', 'hold', 'released'] as const

@@ -1,6 +1,6 @@
 /** A typed client of /admin/v1: routes, bodies and answers by the contract; every failure told with what to do. */
 
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { ADMIN_ROUTES, type AdminRouteName, adminPath, ErrorBody } from '../admin-api/contract.ts'
 import { CLIError, EXIT, type ExitCode, messageOf } from './exit.ts'
 
@@ -26,7 +26,7 @@ export type Answer<Name extends AdminRouteName> = Answers[Name]
 /** The routes once more, typed so that the checked body of a route is known to be its answer. */
 const CHECKS: {
   readonly [Name in AdminRouteName]: {
-    readonly response: { safeParse(body: unknown): z.ZodSafeParseResult<Answers[Name]> }
+    readonly response: { safeParse(body: unknown): z.util.SafeParseResult<Answers[Name]> }
   }
 } = ADMIN_ROUTES
 
@@ -165,7 +165,7 @@ export class AdminClient {
     )
   }
 
-  #check<T>(name: AdminRouteName, parsed: z.ZodSafeParseResult<T>): T {
+  #check<T>(name: AdminRouteName, parsed: z.util.SafeParseResult<T>): T {
     if (parsed.success) return parsed.data
     throw new CLIError(
       EXIT.unknown,

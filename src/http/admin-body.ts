@@ -1,5 +1,5 @@
 /** Reading a JSON body: bounded, strict, and quiet about what it held. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { MAX_BODY_BYTES } from '../admin-api/contract.ts'
 import { AdminError } from './admin-error.ts'
 
@@ -59,7 +59,7 @@ export function fieldPath(path: readonly PropertyKey[]): string {
 }
 
 /** The first issue as the error; when there are several, each is a finding. */
-export function invalidInput(error: z.ZodError): AdminError {
+export function invalidInput(error: z.core.$ZodError): AdminError {
   const findings = error.issues.map((issue) => {
     const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
     const path =
@@ -90,7 +90,7 @@ export function invalidInput(error: z.ZodError): AdminError {
 }
 
 /** @throws AdminError invalidJSON, invalidField, unknownField (400), bodyTooLarge (413). An empty body reads as {}. */
-export async function readInput<S extends z.ZodType>(request: Request, schema: S): Promise<z.output<S>> {
+export async function readInput<S extends z.ZodMiniType>(request: Request, schema: S): Promise<z.output<S>> {
   const bytes = await readBounded(request)
   let value: unknown = {}
   if (bytes.length > 0) {
@@ -104,7 +104,7 @@ export async function readInput<S extends z.ZodType>(request: Request, schema: S
 }
 
 /** @throws AdminError invalidField, unknownField */
-export function checkInput<S extends z.ZodType>(value: unknown, schema: S): z.output<S> {
+export function checkInput<S extends z.ZodMiniType>(value: unknown, schema: S): z.output<S> {
   const result = z.safeParse(schema, value)
   if (!result.success) throw invalidInput(result.error)
   return result.data

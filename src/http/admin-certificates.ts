@@ -1,6 +1,6 @@
 /** Certificates: record, show, revoke, hold, release. The store guards the lawful transitions; here is what can be told by looking. */
 import type { Hono } from 'hono'
-import type * as z from 'zod'
+import type * as z from 'zod/mini'
 import {
   ADMIN_ROUTES,
   CertificateInput,

@@ -1,5 +1,5 @@
 /** The OpenAPI 3.1 document, made of the contract: it cannot say other than what is checked. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import {
   ADMIN_PREFIX,
   ADMIN_ROUTES,
@@ -11,7 +11,7 @@ import {
 const JSON_TYPE = 'application/json'
 
 /** Fields that can be given, for a request; that come, for an answer. */
-function schemaOf(type: z.ZodType, io: 'input' | 'output'): Record<string, unknown> {
+function schemaOf(type: z.ZodMiniType, io: 'input' | 'output'): Record<string, unknown> {
   const { $schema: _, ...schema } = z.toJSONSchema(type, { io, unrepresentable: 'any' })
   return schema
 }

@@ -1,5 +1,5 @@
 /** The policy of an issuer: defaults, and what the rules allow (R8.3). Numbers cite their source. */
-import type * as z from 'zod'
+import type * as z from 'zod/mini'
 import type { Finding, PolicyInput } from '../admin-api/contract.ts'
 import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
 import type { IssuerPolicy, SignatureAlgorithm } from '../ports/records.ts'

@@ -1,5 +1,5 @@
 /** From certificate and key, as they were sent, to a responder's record - or to the reasons against it (R1.54-R1.61, R4.6-R4.9). */
-import type * as z from 'zod'
+import type * as z from 'zod/mini'
 import type { Finding, ResponderInput } from '../admin-api/contract.ts'
 import { formatTime } from '../admin-api/contract.ts'
 import { decodeBase64 } from '../asn1/base64.ts'

@@ -1,6 +1,6 @@
 /** Binds handlers to the routes of the contract: path, method and status come from there, the answer's type too. */
 import type { Hono } from 'hono'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import type { Publication } from '../admin-api/contract.ts'
 import {
   ADMIN_PREFIX,

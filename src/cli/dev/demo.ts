@@ -4,7 +4,7 @@
  */
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import type { CertificateInput } from '../../admin-api/contract.ts'
 import { crlReasonName } from '../../pkix/crl-reason.ts'
 import { formatSerial } from '../../pkix/serial-number.ts'
@@ -28,9 +28,9 @@ const Manifest = z.object({
       name: z.string(),
       fileName: z.string(),
       serial: z.string(),
-      status: z.enum(['good', 'revoked', 'hold']).optional(),
-      revocationTime: z.number().optional(),
-      reason: z.string().optional(),
+      status: z.optional(z.enum(['good', 'revoked', 'hold'])),
+      revocationTime: z.optional(z.number()),
+      reason: z.optional(z.string()),
       notBefore: z.number(),
       notAfter: z.number(),
     }),
