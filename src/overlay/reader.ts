@@ -5,8 +5,10 @@
  */
 import { StorageError } from '../ports/errors.ts'
 import type { Clock, DerivedStore, OverlayStore } from '../ports/ports.ts'
+import type { OverlayIssuer } from '../ports/records.ts'
 import { SingleFlight } from '../ports/single-flight.ts'
 import { frozenView } from './frozen.ts'
+import type { RootIssuer } from './root.ts'
 import { encodeRoot, OverlayRoot } from './root.ts'
 
 /** A root is looked for again after this long. */
@@ -80,7 +82,7 @@ export class OverlayReader {
     try {
       const snapshot = await this.#ports.overlay.readOverlay()
       const last = this.#root
-      const frozen = snapshot.issuers.filter((i) => i.frozen || (last?.issuer(i.id)?.head ?? 0) > i.head)
+      const frozen = snapshot.issuers.filter((issuer) => isBehind(issuer, last?.issuer(issuer.id)))
       const version = Math.max(nowMs, (last?.version ?? 0) + 1)
       const ids = new Set(frozen.map(({ id }) => id))
       // What we hold is older than the bound, or we would not be here: it cannot vouch for what was lost.
@@ -119,4 +121,10 @@ function knowsLess(root: OverlayRoot, held: OverlayRoot): boolean {
     if (now !== undefined && !now.frozen && now.head < head) return true
   }
   return false
+}
+
+/** Whether the record has lost changes of an issuer. What was found out once stands until a thaw, which raises the floor. */
+function isBehind(record: OverlayIssuer, held: RootIssuer | undefined): boolean {
+  if (record.frozen || held === undefined) return record.frozen
+  return held.head > record.head || (held.frozen && record.floor <= held.floor)
 }

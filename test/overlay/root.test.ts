@@ -1,0 +1,184 @@
+import { describe, expect, test } from 'vitest'
+import { encodeRoot, MAX_ITEMS, OverlayFault, OverlayRoot } from '../../src/overlay/root.ts'
+import type { HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
+import { HASH_ALGORITHMS, HASH_LENGTH } from '../../src/pkix/algorithm-identifier.ts'
+import type { IssuerHashes, OverlayIssuer, OverlayItem, OverlaySnapshot } from '../../src/ports/records.ts'
+import { Random } from '../support/clock.ts'
+
+const SEQ = 1_795_230_000_000_000
+
+function hashes(fill: number): Record<HashAlgorithm, IssuerHashes> {
+  const one = (hash: HashAlgorithm) => ({
+    issuerNameHash: new Uint8Array(HASH_LENGTH[hash]).fill(fill + 1),
+    issuerKeyHash: new Uint8Array(HASH_LENGTH[hash]).fill(fill),
+  })
+  return {
+    'SHA-1': one('SHA-1'),
+    'SHA-256': one('SHA-256'),
+    'SHA-384': one('SHA-384'),
+    'SHA-512': one('SHA-512'),
+  }
+}
+
+const issuer = (id: number, over: Partial<OverlayIssuer> = {}): OverlayIssuer => ({
+  id,
+  head: SEQ + 50,
+  floor: 10,
+  k: 3,
+  configRev: SEQ,
+  enabled: true,
+  frozen: false,
+  hashes: hashes(id),
+  ...over,
+})
+const serialOf = (n: number) => Uint8Array.of(0x51, n >>> 16, n >>> 8, n)
+const item = (id: number, n: number, seq: number): OverlayItem => ({ issuer: id, serial: serialOf(n), seq })
+
+function open(snapshot: OverlaySnapshot, seed = 42): OverlayRoot {
+  return OverlayRoot.open(encodeRoot(snapshot, 7, 1_795_230_000_123, seed))
+}
+
+function at(root: OverlayRoot, id: number) {
+  const found = root.issuer(id)
+  if (found === undefined) throw new Error(`no issuer ${id}`)
+  return found
+}
+
+describe('a root', () => {
+  const items = [item(1, 1, SEQ + 5), item(1, 2, SEQ + 6), item(2, 1, SEQ + 7)]
+  const issuers = [issuer(1), issuer(2, { k: 0, enabled: false, floor: 0 }), issuer(900, { frozen: true })]
+  const bytes = encodeRoot({ issuers, items }, 2 ** 45 + 3, 1_795_230_000_123, 0xffff_fffe, new Set([900]))
+
+  test('reads back as it was written, 64-bit numbers included', () => {
+    const root = OverlayRoot.open(bytes)
+    expect(root).toMatchObject({ version: 2 ** 45 + 3, timeMs: 1_795_230_000_123, itemCount: 3 })
+    expect([...root.issuers]).toEqual([
+      { id: 1, k: 3, enabled: true, frozen: false, head: SEQ + 50, floor: 10, configRev: SEQ },
+      { id: 2, k: 0, enabled: false, frozen: false, head: SEQ + 50, floor: 0, configRev: SEQ },
+      { id: 900, k: 3, enabled: true, frozen: true, head: SEQ + 50, floor: 10, configRev: SEQ },
+    ])
+    expect(root.issuer(3)).toBeUndefined()
+  })
+
+  test('reads in place from the middle of a larger buffer', () => {
+    const buffer = new Uint8Array(bytes.length + 20)
+    buffer.set(bytes, 7)
+    const root = OverlayRoot.open(buffer.subarray(7, 7 + bytes.length))
+    expect(root.need(at(root, 1), serialOf(2))).toBe(SEQ + 6)
+  })
+
+  test('any bit that is another is found out', () => {
+    for (let i = 0; i < bytes.length; i += 1) {
+      const torn = Uint8Array.from(bytes)
+      torn[i] = (torn[i] ?? 0) ^ (1 << (i % 8))
+      expect(() => OverlayRoot.open(torn), `octet ${i}`).toThrow(OverlayFault)
+    }
+  })
+
+  test('truncated, empty, longer or foreign values are no root', () => {
+    for (let length = 0; length < bytes.length; length += 1)
+      expect(() => OverlayRoot.open(bytes.subarray(0, length))).toThrow(OverlayFault)
+    expect(() => OverlayRoot.open(Uint8Array.of(...bytes, 0))).toThrow('badLength')
+    const random = new Random(1)
+    for (let i = 0; i < 50; i += 1) expect(() => OverlayRoot.open(random.octets(200))).toThrow(OverlayFault)
+  })
+})
+
+describe('the lowest asOf of a serial', () => {
+  test('is its own change, or the floor; another issuer of the same serial has another', () => {
+    const root = open({ issuers: [issuer(1), issuer(2)], items: [item(1, 1, SEQ + 5), item(2, 1, SEQ + 9)] })
+    expect(root.need(at(root, 1), serialOf(1))).toBe(SEQ + 5)
+    expect(root.need(at(root, 2), serialOf(1))).toBe(SEQ + 9)
+    expect(root.need(at(root, 1), serialOf(2))).toBe(10)
+  })
+
+  test('is never below the floor', () => {
+    const root = open({ issuers: [issuer(1, { floor: SEQ + 20 })], items: [item(1, 1, SEQ + 5)] })
+    expect(root.need(at(root, 1), serialOf(1))).toBe(SEQ + 20)
+  })
+
+  test.each([0, 1, 42, 0xffff_ffff, 0x8000_0000])(
+    'is found for each of many serials, and for no other (seed %i)',
+    (seed) => {
+      const random = new Random(seed)
+      const items = Array.from({ length: 3_000 }, (_, n) =>
+        item(1 + (n % 3), n, SEQ + random.between(1, 1_000)),
+      )
+      const root = open({ issuers: [issuer(1), issuer(2), issuer(3)], items }, seed)
+      for (const { issuer: id, serial, seq } of items) expect(root.need(at(root, id), serial)).toBe(seq)
+      let falsely = 0
+      for (let n = 3_000; n < 6_000; n += 1) if (root.need(at(root, 1), serialOf(n)) > 10) falsely += 1
+      expect(falsely).toBe(0)
+    },
+  )
+
+  test('serials whose first hash collides are told apart by the second, and equal ones take the highest', () => {
+    // murmur3 of 32 bits: among 200,000 serials some pairs collide under any seed.
+    const items = Array.from({ length: 60_000 }, (_, n) => item(1, n, SEQ + n))
+    const root = open({ issuers: [issuer(1)], items })
+    for (let n = 0; n < items.length; n += 1)
+      if (root.need(at(root, 1), serialOf(n)) !== SEQ + n) throw new Error(`serial ${n}`)
+    const twice = open({
+      issuers: [issuer(1)],
+      items: [item(1, 1, SEQ + 3), item(1, 1, SEQ + 9), item(1, 1, SEQ + 5)],
+    })
+    expect(twice.need(at(twice, 1), serialOf(1))).toBe(SEQ + 9)
+    expect(twice.itemCount).toBe(1)
+  })
+
+  test("more items than a root holds: the oldest raise their issuer's floor instead (attack 12)", () => {
+    const extra = 10
+    const items = Array.from({ length: MAX_ITEMS + extra }, (_, n) => item(n < extra ? 1 : 2, n, SEQ + n))
+    const root = open({ issuers: [issuer(1), issuer(2)], items })
+    expect(root.itemCount).toBe(MAX_ITEMS)
+    expect(at(root, 1).floor).toBe(SEQ + extra - 1)
+    expect(at(root, 2).floor).toBe(10)
+    for (let n = 0; n < extra; n += 1)
+      expect(root.need(at(root, 1), serialOf(n))).toBeGreaterThanOrEqual(SEQ + n)
+    for (let n = extra; n < items.length; n += 997) expect(root.need(at(root, 2), serialOf(n))).toBe(SEQ + n)
+  })
+})
+
+describe('candidates', () => {
+  test('are the enabled issuers of that key hash, by each algorithm (R2.1)', () => {
+    const root = open({ issuers: [issuer(1), issuer(2), issuer(3, { enabled: false })], items: [] })
+    for (const algorithm of HASH_ALGORITHMS) {
+      const keyHash = (id: number) => hashes(id)[algorithm].issuerKeyHash
+      expect(root.candidates(algorithm, keyHash(1))).toEqual([1])
+      expect(root.candidates(algorithm, keyHash(2))).toEqual([2])
+      expect(root.candidates(algorithm, keyHash(3))).toEqual([])
+      expect(root.candidates(algorithm, keyHash(4))).toEqual([])
+    }
+  })
+
+  test('two issuers of one key are both candidates: the name decides (R1.16)', () => {
+    const root = open({ issuers: [issuer(1), issuer(2, { hashes: hashes(1) })], items: [] })
+    expect(root.candidates('SHA-256', hashes(1)['SHA-256'].issuerKeyHash)).toEqual([1, 2])
+  })
+
+  test('a hash that agrees in its first four octets alone is none', () => {
+    const root = open({ issuers: [issuer(1)], items: [] })
+    const near = new Uint8Array(20).fill(1)
+    near[5] = 9
+    expect(root.candidates('SHA-1', near)).toEqual([])
+    expect(root.candidates('SHA-1', Uint8Array.of(1, 1))).toEqual([])
+  })
+})
+
+describe('items carried on while an issuer is frozen', () => {
+  test('keep their meaning beside new ones, and do not pile up from root to root', () => {
+    const lost = open({ issuers: [issuer(1)], items: [item(1, 1, SEQ + 5), item(1, 2, SEQ + 6)] }, 77)
+    let last = lost
+    for (let version = 8; version < 20; version += 1) {
+      const snapshot = {
+        issuers: [issuer(1, { frozen: true })],
+        items: [item(1, 2, SEQ + 90), item(1, 3, SEQ + 91)],
+      }
+      last = OverlayRoot.open(encodeRoot(snapshot, version, 1, 5, new Set([1]), last.carried))
+    }
+    expect(last.need(at(last, 1), serialOf(1))).toBe(SEQ + 5)
+    expect(last.need(at(last, 1), serialOf(2))).toBe(SEQ + 90)
+    expect(last.need(at(last, 1), serialOf(3))).toBe(SEQ + 91)
+    expect(last.itemCount).toBe(3)
+  })
+})
