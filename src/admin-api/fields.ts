@@ -88,16 +88,14 @@ export const CertificateText = z
   )
 
 /** A private key: PKCS#8, PEM text or base64 of DER. Goes in, never comes out. */
-export const PrivateKeyText = z
-  .string()
-  .check(
-    z.minLength(1),
-    z.maxLength(65_536),
-    z.meta({
-      description: 'PKCS#8 private key, unencrypted: PEM text, or base64 of its DER',
-      writeOnly: true,
-    }),
-  )
+export const PrivateKeyText = z.string().check(
+  z.minLength(1),
+  z.maxLength(65_536),
+  z.meta({
+    description: 'PKCS#8 private key, unencrypted: PEM text, or base64 of its DER',
+    writeOnly: true,
+  }),
+)
 
 export const HashName = z.enum(['SHA-1', 'SHA-256', 'SHA-384', 'SHA-512'])
 export const SignatureAlgorithmName = z.enum([
