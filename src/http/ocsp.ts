@@ -22,7 +22,11 @@ export async function serveOCSP(
   observe: Observe,
 ): Promise<Response> {
   const { method } = request
-  if (method === 'POST') return exit(request, await fromPost(request, ports), ports, observe)
+  if (method === 'POST') {
+    const body = await bodyOf(request)
+    if (body === undefined) return plain(400, 'Bad Request')
+    return exit(request, await fromPost(body, ports), ports, observe)
+  }
   if (method === 'GET' || method === 'HEAD') {
     if (request.url.length > MAX_TARGET_CHARS) return plain(414, 'URI Too Long')
     return exit(request, await fromGet(request.url, ports), ports, observe)
@@ -30,12 +34,9 @@ export async function serveOCSP(
   return plain(405, 'Method Not Allowed', { Allow: 'GET, HEAD, POST' })
 }
 
-async function fromPost(request: Request, ports: ResponderPorts): Promise<Answer> {
-  try {
-    return await respond(await readBody(request), ports) // judged by the body, whatever its Content-Type (R5.34)
-  } catch (error) {
-    return errorAnswer(error)
-  }
+/** Judged by the body, whatever its Content-Type (R5.34). */
+async function fromPost(body: Uint8Array | OCSPDecodeError, ports: ResponderPorts): Promise<Answer> {
+  return body instanceof OCSPDecodeError ? errorAnswer(body) : respond(body, ports)
 }
 
 async function fromGet(url: string, ports: ResponderPorts): Promise<Answer> {
@@ -57,6 +58,15 @@ function exit(request: Request, answer: Answer, ports: ResponderPorts, observe: 
     return new Response(null, { status: 304, headers })
   }
   return new Response(answer.der, { headers })
+}
+
+/** undefined when there is no reading it: broken chunks, or a client that went away. No fault of ours to count. */
+async function bodyOf(request: Request): Promise<Uint8Array | OCSPDecodeError | undefined> {
+  try {
+    return await readBody(request)
+  } catch (error) {
+    return error instanceof OCSPDecodeError ? error : undefined
+  }
 }
 
 /** @throws OCSPDecodeError.requestTooLarge; stops reading at the cap */
