@@ -68,6 +68,7 @@ export interface AnswerFacts {
 export async function statusAnswer(facts: AnswerFacts): Promise<StatusAnswer> {
   const { der, origin, issuer, certStatus, hashAlgorithm, window, told, personal, policy } = facts
   const { maxAge } = policy
+  const { nextUpdate, until } = window
   return {
     responseStatus: 'successful',
     der,
@@ -81,8 +82,9 @@ export async function statusAnswer(facts: AnswerFacts): Promise<StatusAnswer> {
     personal,
     thisUpdate: window.thisUpdate,
     producedAt: window.producedAt,
-    nextUpdate: window.nextUpdate,
-    freshUntil: maxAge === 'refresh' ? refreshAt(window) : window.nextUpdate,
+    nextUpdate,
+    ...(until === undefined ? {} : { until }),
+    freshUntil: Math.min(maxAge === 'refresh' ? refreshAt(window) : nextUpdate, until ?? nextUpdate),
     maxAgeSeconds:
       certStatus === 'unknown'
         ? UNKNOWN_MAX_AGE_SECONDS

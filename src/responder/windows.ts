@@ -10,6 +10,8 @@ export interface Window {
   readonly thisUpdate: UnixSeconds
   readonly producedAt: UnixSeconds
   readonly nextUpdate: UnixSeconds
+  /** Nobody may keep it to this moment, though nextUpdate lies behind: the notBefore of a certificate not valid yet (R1.65). */
+  readonly until?: UnixSeconds
 }
 
 /** Chrome allows no skew at all (R1.67), so thisUpdate lies a little in the past; a tenth of very short windows. */
@@ -84,10 +86,10 @@ export function resignAt(window: Pick<Window, 'thisUpdate' | 'nextUpdate'>): Uni
 
 /** Law 1: nothing leaves past its nextUpdate, nor past the age that the profile allows (R6.2, R6.3). */
 export function isCurrent(
-  window: Pick<Window, 'thisUpdate' | 'nextUpdate'>,
+  window: Pick<Window, 'thisUpdate' | 'nextUpdate' | 'until'>,
   profile: IssuerPolicy['profile'],
   now: UnixSeconds,
 ): boolean {
-  if (window.nextUpdate <= now) return false
+  if ((window.until ?? window.nextUpdate) <= now) return false
   return profile === 'private' || now - window.thisUpdate <= MAX_AGE_SECONDS
 }

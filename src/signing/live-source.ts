@@ -145,6 +145,7 @@ export class LiveSource {
     const ready = await this.#ports.signers.ready(issuer, t0)
     const windows = statuses.map(({ certStatus, since }) => {
       const window = windowFrom(issuer.policy, t0, since, ready.notAfter)
+      if (since > t0) return { ...window, until: since } // it is not valid yet, and then producedAt would lie outside (R1.65)
       return certStatus.type === 'unknown' ? unknownWindow(window) : window
     })
     const responses = statuses.map(({ asked, certStatus }, i) =>
@@ -219,10 +220,12 @@ function meantSingle(response: SingleResponse, hashAlgorithm: HashAlgorithm): Me
 
 /** The window in which all of them hold: what the HTTP headers may promise. */
 function intersection(windows: readonly Window[], t0: UnixSeconds): Window {
+  const ends = windows.flatMap(({ until }) => until ?? [])
   return {
     thisUpdate: Math.max(...windows.map(({ thisUpdate }) => thisUpdate)),
     producedAt: t0,
     nextUpdate: Math.min(...windows.map(({ nextUpdate }) => nextUpdate)),
+    ...(ends.length === 0 ? {} : { until: Math.min(...ends) }),
   }
 }
 
