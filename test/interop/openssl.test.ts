@@ -94,7 +94,7 @@ describeClient(['openssl', 'version'], () => {
   test.each([[['-no_nonce']], [['-nonce']]])(
     'one answer to several CertIDs, each by its own hash, %s (R1.10)',
     async (options) => {
-      const never = `0x${loadCertificate(demo.certificate('hold')).serial}`
+      const held = `0x${loadCertificate(demo.certificate('hold')).serial}`
       const { output } = await ocsp(
         ...['-issuer', demo.issuer, '-cert', demo.certificate('good'), '-sha256'],
         ...[
@@ -102,7 +102,7 @@ describeClient(['openssl', 'version'], () => {
           demo.certificate('revoked'),
           '-sha1',
           '-serial',
-          never,
+          held,
           '-cert',
           demo.certificate('good'),
         ],
@@ -112,7 +112,7 @@ describeClient(['openssl', 'version'], () => {
       expect(output.match(/^\S+: (good|revoked|unknown)/gm)).toEqual([
         `${demo.certificate('good')}: good`,
         `${demo.certificate('revoked')}: revoked`,
-        `${never}: revoked`,
+        `${held}: revoked`,
         `${demo.certificate('good')}: good`,
       ])
       expect(output).not.toContain(NO_NONCE)
@@ -189,6 +189,14 @@ describeClient(['openssl', 'version'], () => {
         expect(output).toContain('Response verify OK')
         expect(output).toContain('unrecorded.pem: unknown')
       }
+    })
+
+    test('an issuer that ignores nonces is told of by a warning, and its answer is good', async () => {
+      const world = await addIssuer('ignores-nonces', {}, { nonce: 'ignore' })
+      const { output } = await world.ask('good', '-nonce')
+      expect(output).toContain('WARNING: no nonce in response')
+      expect(output).toContain('Response verify OK')
+      expect(output).toContain('good.pem: good')
     })
 
     test('answers stay good while one delegate follows another, and the new one signs (R8.6)', async () => {
