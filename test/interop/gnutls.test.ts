@@ -1,5 +1,7 @@
 /** ocsptool of GnuTLS as the client, against the dev command. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ERROR_RESPONSES } from '../../src/ocsp/index.ts'
 import {
@@ -13,7 +15,6 @@ import {
   runClient,
   startParrot,
 } from '../support/clients.ts'
-import { OpenSSL } from '../support/openssl.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const VERIFIED = 'Verifying OCSP Response: Success.'
@@ -27,8 +28,7 @@ const WORDS: readonly [DemoName, readonly string[]][] = [
 const REFUSED = 'Response Status: unauthorized'
 
 describeClient(['ocsptool', '--version'], () => {
-  // For its folder alone.
-  const scratch = new OpenSSL()
+  const folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-gnutls-'))
   let server: TestServer
   let demo: DemoFiles
   beforeAll(async () => {
@@ -36,11 +36,11 @@ describeClient(['ocsptool', '--version'], () => {
     demo = demoFiles(server)
   })
   afterAll(async () => {
-    scratch.close()
+    rmSync(folder, { recursive: true, force: true })
     await server.stop()
   })
 
-  const ocsptool = (...args: readonly string[]) => runClient('ocsptool', args, scratch.folder)
+  const ocsptool = (...args: readonly string[]) => runClient('ocsptool', args, folder)
   const about = (name: DemoName) => ['--load-issuer', demo.issuer, '--load-cert', demo.certificate(name)]
   const ask = (name: DemoName, url: string, ...options: readonly string[]): Promise<ClientRun> =>
     ocsptool(`--ask=${url}/`, ...about(name), '--outfile', 'asked.der', ...options)
@@ -67,8 +67,8 @@ describeClient(['ocsptool', '--version'], () => {
   ] as const)('a question of its own, sent by %s', (_method, send) => {
     const exchange = async (name: DemoName, ...options: readonly string[]): Promise<void> => {
       await ocsptool('--generate-request', ...about(name), '--outfile', 'question.der', ...options)
-      const question = readFileSync(`${scratch.folder}/question.der`)
-      writeFileSync(`${scratch.folder}/answer.der`, await send(server.url, question))
+      const question = readFileSync(`${folder}/question.der`)
+      writeFileSync(`${folder}/answer.der`, await send(server.url, question))
     }
     const RESPONSE = ['--load-response', 'answer.der']
 
