@@ -30,7 +30,7 @@ import { decodeIssuerPage, encodeIssuerPage } from './storage/issuer-page.ts'
 import { KVDerivedStore } from './storage/kv-derived-store.ts'
 
 export interface Worker {
-  fetch(request: Request): Promise<Response>
+  fetch(request: Request): Response | Promise<Response>
   scheduled(): Promise<void>
 }
 
@@ -122,9 +122,14 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
     clock,
   })
   let admin: Hono | undefined
+  /** Loaded on first use: the X.509 module behind it is never evaluated for OCSP. */
+  const administer = async (request: Request): Promise<Response> => {
+    admin ??= (await import('./http/admin.ts')).adminApp(administration)
+    return admin.fetch(request)
+  }
 
   return {
-    async fetch(request) {
+    fetch(request) {
       switch (ownerOf(request)) {
         case 'ocsp':
           return serveOCSP(request, responder, observe)
@@ -133,9 +138,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
         case 'pages':
           return pages.fetch(request)
         case 'admin':
-          // Loaded on first use: the X.509 module behind it is never evaluated for OCSP.
-          admin ??= (await import('./http/admin.ts')).adminApp(administration)
-          return admin.fetch(request)
+          return administer(request)
       }
     },
     scheduled: () =>

@@ -35,6 +35,28 @@ export function answerHeaders(answer: Answer, now: UnixSeconds): Record<string, 
   }
 }
 
+let second = -1
+/** Answers given in this second, the repeated ones with their headers. */
+const given = new Map<Answer, Headers | undefined>()
+
+/**
+ * The same for the exit. A Headers object is dear to make and cheap to use, so one is made for an answer that is given for
+ * the second time in a second: everybody asks for it, and max-age and Date do not change before the second is over.
+ * @returns do not change it
+ */
+export function servedHeaders(answer: Answer, now: UnixSeconds): Headers | Record<string, string> {
+  if (answer.responseStatus !== 'successful' || answer.personal) return answerHeaders(answer, now)
+  if (now !== second) {
+    second = now
+    given.clear()
+  }
+  const made = given.get(answer)
+  if (made !== undefined) return made
+  const headers = answerHeaders(answer, now)
+  given.set(answer, given.has(answer) ? new Headers(headers) : undefined)
+  return headers
+}
+
 /** Seconds that a cache may keep it from now on; never negative, never to or past nextUpdate. */
 export function maxAge(answer: StatusAnswer, now: UnixSeconds): number {
   return Math.max(0, Math.min(answer.maxAgeSeconds, answer.freshUntil - now - MARGIN_SECONDS))

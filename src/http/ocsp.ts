@@ -5,7 +5,7 @@ import type { Answer } from '../responder/answer.ts'
 import { errorAnswer } from '../responder/answer.ts'
 import type { ResponderPorts } from '../responder/respond.ts'
 import { respond, respondToAny } from '../responder/respond.ts'
-import { answerHeaders, notModified } from './cache-headers.ts'
+import { answerHeaders, notModified, servedHeaders } from './cache-headers.ts'
 
 /** A request with 100 CertIDs, nonce and signature stays well below (R5.37). */
 export const MAX_REQUEST_BYTES = 64 * 1024
@@ -25,11 +25,12 @@ export async function serveOCSP(
   if (method === 'POST') {
     const body = await bodyOf(request)
     if (body === undefined) return plain(400, 'Bad Request')
-    return exit(request, await fromPost(body, ports), ports, observe)
+    return exit(request, method, await fromPost(body, ports), ports, observe)
   }
   if (method === 'GET' || method === 'HEAD') {
-    if (request.url.length > MAX_TARGET_CHARS) return plain(414, 'URI Too Long')
-    return exit(request, await fromGet(request.url, ports), ports, observe)
+    const { url } = request
+    if (url.length > MAX_TARGET_CHARS) return plain(414, 'URI Too Long')
+    return exit(request, method, await fromGet(url, ports), ports, observe)
   }
   return plain(405, 'Method Not Allowed', { Allow: 'GET, HEAD, POST' })
 }
@@ -39,25 +40,31 @@ async function fromPost(body: Uint8Array | OCSPDecodeError, ports: ResponderPort
   return body instanceof OCSPDecodeError ? errorAnswer(body) : respond(body, ports)
 }
 
-async function fromGet(url: string, ports: ResponderPorts): Promise<Answer> {
+function fromGet(url: string, ports: ResponderPorts): Answer | Promise<Answer> {
   try {
     const candidates = decodeGetTarget(url)
     const only = candidates.length === 1 ? candidates[0] : undefined
-    return await (only === undefined ? respondToAny(candidates, ports) : respond(only, ports))
+    return only === undefined ? respondToAny(candidates, ports) : respond(only, ports)
   } catch (error) {
     return errorAnswer(error)
   }
 }
 
 /** The one exit: headers, 304, and one observation. HTTP status 200 whatever the OCSPResponseStatus (R1.103, ADR 0003). */
-function exit(request: Request, answer: Answer, ports: ResponderPorts, observe: Observe): Response {
-  const headers = answerHeaders(answer, Math.floor(ports.clock.nowMs() / 1000))
-  observe(answer, request.method, answer.der.length)
-  if (request.method !== 'POST' && notModified(request.headers, answer)) {
-    delete headers['Content-Type']
+function exit(
+  request: Request,
+  method: string,
+  answer: Answer,
+  ports: ResponderPorts,
+  observe: Observe,
+): Response {
+  const now = Math.floor(ports.clock.nowMs() / 1000)
+  observe(answer, method, answer.der.length)
+  if (method !== 'POST' && notModified(request.headers, answer)) {
+    const { 'Content-Type': _, ...headers } = answerHeaders(answer, now)
     return new Response(null, { status: 304, headers })
   }
-  return new Response(answer.der, { headers })
+  return new Response(answer.der, { headers: servedHeaders(answer, now) })
 }
 
 /** undefined when there is no reading it: broken chunks, or a client that went away. No fault of ours to count. */

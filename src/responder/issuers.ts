@@ -39,6 +39,24 @@ export class IssuerDirectory {
    * @throws RequestRefused.{unsupportedHash, unknownIssuer, mixedIssuers} and StorageError
    */
   async resolve(request: OCSPRequest, root: OverlayRoot, seen: Seen): Promise<Query> {
+    for (;;) {
+      const found = this.#match(request, root, seen)
+      if ('issuer' in found) return found
+      await this.#load(found.missing)
+    }
+  }
+
+  /**
+   * The same without waiting; undefined when a record is not in memory.
+   * @throws RequestRefused as above
+   */
+  resolveAtOnce(request: OCSPRequest, root: OverlayRoot, seen: Seen): Query | undefined {
+    const found = this.#match(request, root, seen)
+    return 'issuer' in found ? found : undefined
+  }
+
+  /** @returns the query, or the issuer whose record has to be loaded before one can tell */
+  #match(request: OCSPRequest, root: OverlayRoot, seen: Seen): Query | { readonly missing: RootIssuer } {
     const { requestList } = request.tbsRequest
     let issuer: IssuerRecord | undefined
     const asked: Asked[] = []
@@ -49,7 +67,8 @@ export class IssuerDirectory {
       for (const id of root.candidates(hashAlgorithm, reqCert.issuerKeyHash)) {
         const at = root.issuer(id)
         if (at === undefined) continue
-        const record = this.#known(at) ?? (await this.#load(at))
+        const record = this.#known(at)
+        if (record === undefined) return { missing: at }
         const hashes = record.hashes[hashAlgorithm]
         if (!equalOctets(hashes.issuerKeyHash, reqCert.issuerKeyHash)) continue
         if (!equalOctets(hashes.issuerNameHash, reqCert.issuerNameHash)) continue // R1.16

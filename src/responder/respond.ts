@@ -1,6 +1,9 @@
 /** The request path. Nothing above it knows OCSP; nothing in it knows HTTP. */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { OCSPRequest } from '../ocsp/ocsp-request.ts'
 import { decodeOCSPRequest } from '../ocsp/ocsp-request.ts'
 import type { OverlayReader } from '../overlay/reader.ts'
+import type { OverlayRoot } from '../overlay/root.ts'
 import { FreshnessError, RequestRefused, SigningError, StorageError } from '../ports/errors.ts'
 import type { Clock } from '../ports/ports.ts'
 import type { Answer, StatusAnswer } from './answer.ts'
@@ -33,10 +36,33 @@ export interface ResponderPorts {
   readonly live: LivePort
 }
 
-/** One OCSP exchange. Never rejects: every failure becomes an encoded OCSPResponse, with the error for the log. */
-export async function respond(der: Uint8Array, ports: ResponderPorts): Promise<Answer> {
+/**
+ * One OCSP exchange. Never throws or rejects: every failure becomes an encoded OCSPResponse, with the error for the log.
+ * @returns no promise for what is in memory: the hops of one would cost as much as the answer
+ */
+export function respond(der: Uint8Array, ports: ResponderPorts): Answer | Promise<Answer> {
   try {
     const request = decodeOCSPRequest(der)
+    return fromMemory(request, ports) ?? fromAnyTier(request, ports)
+  } catch (error) {
+    return errorAnswer(error)
+  }
+}
+
+/** @throws RequestRefused */
+function fromMemory(request: OCSPRequest, ports: ResponderPorts): StatusAnswer | undefined {
+  const nowMs = ports.clock.nowMs()
+  const root = ports.overlay.fresh(nowMs)
+  if (root === undefined) return undefined
+  const query = ports.issuers.resolveAtOnce(request, root, ports.seen)
+  if (query === undefined || query.asked.length > 1 || query.nonce !== undefined) return undefined
+  const now = Math.floor(nowMs / 1000)
+  const answer = ports.memory.find(memoryKey(query), query.first.need, now)
+  return answer !== undefined && isUsable(answer, query, root, now, ports.seen) ? answer : undefined
+}
+
+async function fromAnyTier(request: OCSPRequest, ports: ResponderPorts): Promise<Answer> {
+  try {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const nowMs = ports.clock.nowMs()
       const root = ports.overlay.fresh(nowMs) ?? (await ports.overlay.refresh())
@@ -69,24 +95,33 @@ export async function respondToAny(
   return refusal ?? errorAnswer(new StorageError('corrupt', 'no candidate'))
 }
 
-/**
- * Asked of every answer as it leaves, since any tier may have kept it waiting: is it current still, and as new as the overlay
- * and this isolate's own answers demand by now (laws 1 and 2)?
- * @throws StorageError.overlayUnreadable
- */
+/** Asked once more after any wait. @throws StorageError.overlayUnreadable */
 async function mayLeave(answer: StatusAnswer, query: Query, ports: ResponderPorts): Promise<boolean> {
   const nowMs = ports.clock.nowMs()
-  if (!isCurrent(answer, answer.profile, Math.floor(nowMs / 1000))) return false
   const root = ports.overlay.fresh(nowMs) ?? (await ports.overlay.refresh())
-  const at = root.issuer(query.issuer.id)
+  return isUsable(answer, query, root, Math.floor(nowMs / 1000), ports.seen)
+}
+
+/**
+ * Asked of every answer as it leaves, since any tier may have kept it waiting: is it current still, and as new as the overlay
+ * and this isolate's own answers demand by now (laws 1 and 2)? If so it is noted as seen.
+ */
+function isUsable(
+  answer: StatusAnswer,
+  { issuer, asked }: Query,
+  root: OverlayRoot,
+  now: UnixSeconds,
+  seen: Seen,
+): boolean {
+  if (!isCurrent(answer, answer.profile, now)) return false
+  const at = root.issuer(issuer.id)
   if (at === undefined) return false
-  const { asked } = query
   const isOlder = answer.told.some(({ asOf }, i) => {
     const serial = asked[i]?.serial
-    return serial === undefined || asOf < Math.max(root.need(at, serial), ports.seen.need(at, serial))
+    return serial === undefined || asOf < Math.max(root.need(at, serial), seen.need(at, serial))
   })
   if (isOlder) return false
-  for (const [i, { serial }] of asked.entries()) ports.seen.note(at, serial, answer.told[i]?.revision ?? 0)
+  for (const [i, { serial }] of asked.entries()) seen.note(at, serial, answer.told[i]?.revision ?? 0)
   return true
 }
 
