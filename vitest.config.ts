@@ -1,8 +1,14 @@
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 
+const OTHERS = {
+  laws: ['test/laws/**/*.test.ts'],
+  cli: ['test/{cli,dev,docs,scripts}/**/*.test.ts', 'test/x509/bundle.test.ts'],
+}
+
 /**
- * unit: plain Node, seconds. worker: inside workerd with real D1, KV and Cache API. e2e and interop: whole programs as
+ * unit: plain Node, seconds. laws: simulations and fault injection, plain Node. cli: the command line, scripts and documentation,
+ * mostly child processes. worker: inside workerd with real D1, KV and Cache API. e2e and interop: whole programs as
  * children of the test (the dev command, openssl, GnuTLS), one file at a time because they share two cores.
  */
 export default defineConfig({
@@ -12,10 +18,12 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/worker/**', 'test/e2e/**', 'test/interop/**'],
+          exclude: [...OTHERS.laws, ...OTHERS.cli, 'test/worker/**', 'test/e2e/**', 'test/interop/**'],
           testTimeout: 30_000,
         },
       },
+      { test: { name: 'laws', include: OTHERS.laws, testTimeout: 120_000 } },
+      { test: { name: 'cli', include: OTHERS.cli, testTimeout: 120_000, hookTimeout: 60_000 } },
       {
         plugins: [
           cloudflareTest(async () => ({

@@ -34,7 +34,7 @@ const CHECKS: readonly Step[] = [
   },
 ]
 
-const TESTS: readonly Step[] = ['unit', 'worker', 'e2e', 'interop'].map((name) => ({
+const TESTS: readonly Step[] = ['unit', 'laws', 'cli', 'worker', 'e2e', 'interop'].map((name) => ({
   name,
   counts: true,
   command: ['vitest', 'run', '--project', name, ...(name === 'e2e' ? ['--exclude', SLOW_FILE] : [])],
