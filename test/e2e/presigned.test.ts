@@ -20,6 +20,8 @@ beforeAll(async () => {
   first = await startServer()
   signed = await collect(first.url)
   await first.stop({ keep: true })
+  // The data centre's cache outlives a restart here; without it, what is left are the bundles.
+  rmSync(join(first.state, 'stores', 'cache'), { recursive: true, force: true })
 })
 afterAll(() => rmSync(first.state, { recursive: true, force: true }))
 
@@ -27,6 +29,10 @@ test('a server with its keys has signed answers for every recorded certificate a
   expect(signed.size).toBe(DEMO_NAMES.length * HASHES.length)
   for (const name of RECORDED)
     for (const hash of HASHES) expect(signed.get(`${name} ${hash}`)?.length).toBeGreaterThan(1000)
+})
+
+test('it signed none of them for the question either', () => {
+  expect(origins(first)).not.toContain('live')
 })
 
 describe('over the same state, with another KEY_ENCRYPTION_KEY', () => {
@@ -45,8 +51,8 @@ describe('over the same state, with another KEY_ENCRYPTION_KEY', () => {
   itAnswersAsBefore(() => server.url)
 
   test('nothing of it was signed for the question', () => {
-    expect(server.output()).toMatch(/good from bundle/)
-    expect(server.output()).not.toMatch(/from (live|pushed)/)
+    expect(origins(server)).toContain('bundle')
+    expect(origins(server)).not.toContain('live')
   })
 })
 
@@ -116,6 +122,11 @@ async function collect(url: string): Promise<ReadonlyMap<string, string>> {
       answers.set(`${name} ${hash}`, byGET)
     }
   return answers
+}
+
+/** Where the answers came from, by the log. */
+function origins({ output }: TestServer): ReadonlySet<string | undefined> {
+  return new Set(Array.from(output().matchAll(/ from (\w+), SHA-/g), ([, origin]) => origin))
 }
 
 function hex(octets: Uint8Array): string {
