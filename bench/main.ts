@@ -55,7 +55,7 @@ const parts: readonly Part[] = [
   { name: 'size', run: () => size.run().map(judge) },
   { name: 'decode', run: async () => judgeAll(await decode.run()) },
   { name: 'bundle', run: async () => judgeAll(await bundle.run()) },
-  { name: 'signing', run: async () => judgeAll(await signing.run(await builtWorker(), rounds)) },
+  { name: 'signing', run: async () => judgeAll(await signing.run(await builtWorker(), 3 * rounds)) },
   {
     name: 'answers',
     run: async () =>

@@ -21,7 +21,8 @@ export interface ServerSettings {
 export type Command = 'cron' | 'origins'
 
 export type Report =
-  | { readonly ready: string }
+  /** Address, and workerd's process. */
+  | { readonly ready: string; readonly pid: number | undefined }
   | { readonly done: 'cron' }
   /** Origins of sampled exchanges, and lines that were faults. */
   | { readonly origins: Readonly<Record<string, number>>; readonly faults: readonly string[] }
@@ -55,7 +56,7 @@ process.on('message', (command: Command) => {
   }
 })
 process.on('disconnect', () => void runtime.dispose().finally(() => process.exit(0)))
-report({ ready: runtime.url })
+report({ ready: runtime.url, pid: runtime.workerd()?.pid })
 
 function report(message: Report): void {
   process.send?.(message)

@@ -1,6 +1,6 @@
 /** Starts Workers in processes of their own (server.ts). */
 import { type ChildProcess, fork } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { WorkerBundle } from '../src/cli/dev/worker-bundle.ts'
 import type { Command, Report, ServerSettings } from './server.ts'
@@ -14,6 +14,8 @@ export interface Server {
   cron(): Promise<void>
   /** What the log has told since the last call: share LOG_SAMPLE_RATE of all exchanges, and every fault. */
   origins(): Promise<{ origins: Readonly<Record<string, number>>; faults: readonly string[] }>
+  /** Microseconds of processor time that workerd has used so far; NaN where /proc does not tell. */
+  processorTime(): number
   stop(): Promise<void>
 }
 
@@ -34,7 +36,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const child = fork(join(import.meta.dirname, 'server.ts'), [JSON.stringify(settings)], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
-  const { ready: url } = await next(child, (report) => ('ready' in report ? report : undefined))
+  const { ready: url, pid } = await next(child, (report) => ('ready' in report ? report : undefined))
   const ask = async <T>(command: Command, pick: (report: Report) => T | undefined): Promise<T> => {
     const answer = next(child, pick)
     child.send(command)
@@ -47,11 +49,25 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       await ask('cron', (report) => ('done' in report ? report : undefined))
     },
     origins: () => ask('origins', (report) => ('origins' in report ? report : undefined)),
+    processorTime: () => processorTime(pid),
     stop: () =>
       new Promise((resolve) => {
         child.once('exit', () => resolve())
         child.disconnect()
       }),
+  }
+}
+
+/** Linux counts in ticks of 10 ms. */
+const TICK_MICROSECONDS = 10_000
+
+function processorTime(pid: number | undefined): number {
+  try {
+    // The name in brackets may hold spaces; utime and stime are the 14th and 15th field, the 12th and 13th after it.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
+    return (Number(fields[11]) + Number(fields[12])) * TICK_MICROSECONDS
+  } catch {
+    return Number.NaN
   }
 }
 

@@ -12,7 +12,10 @@ import { atLeast, type Measurement } from './measurement.ts'
 import { startServer } from './servers.ts'
 import type { SigningTimes } from './worker/signing-loop.ts'
 
-/** @param settings of the real Worker: the loop runs under the same compatibility date */
+/**
+ * @param settings of the real Worker: the loop runs under the same compatibility date
+ * @param rounds of about 40 ms each
+ */
 export async function run(settings: WorkerBundle, rounds: number): Promise<Measurement[]> {
   const folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-bench-signing-'))
   const server = await startServer({ bundle: { ...settings, code: await bundleLoop() }, folder })
