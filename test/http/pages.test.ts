@@ -23,7 +23,7 @@ function pages(
   }
 }
 
-test('the page for people is HTML, short, and may be kept for a minute', async () => {
+test('the page for people is HTML, short, and may be kept for a minute (R5.15)', async () => {
   const response = await pages().get('/')
   expect(response.headers.get('Content-Type')).toBe('text/html; charset=utf-8')
   expect(response.headers.get('Cache-Control')).toBe('public, max-age=60')
@@ -54,7 +54,7 @@ test.each([
   '/favicon.ico',
   '/robots.txt',
   '/x',
-])('nothing at %s: 404 that nobody keeps', async (path) => {
+])('nothing at %s: 404 that nobody keeps (R6.21)', async (path) => {
   const response = await pages().get(path)
   expect([response.status, response.headers.get('Cache-Control')]).toEqual([404, 'no-store'])
 })

@@ -67,7 +67,7 @@ describe('attack 1: an old overlay looks like "no change"', () => {
     })
   })
 
-  test('after B nobody believes the old root; the record answers in its stead', async () => {
+  test('after B nobody believes the old root; the record answers in its stead (R6.5)', async () => {
     pass(301)
     expect(await ask(0, other)).toBe('revoked')
     expect(await ask(1, other)).toBe('good')
@@ -84,7 +84,7 @@ describe('attack 1: an old overlay looks like "no change"', () => {
 })
 
 describe('attack 2: retention shorter than the life of copies', () => {
-  test('a zombie that puts the good bundle hours after the revocation is not believed', async () => {
+  test('a zombie that puts the good bundle hours after the revocation is not believed (R6.4)', async () => {
     const old = world.kv.last('b/1/0/0') ?? new Uint8Array()
     await revoke(0)
     await live(VALIDITY - 700)

@@ -93,7 +93,7 @@ describe('each tier of derived state is optional (law 3)', () => {
     [...CALLS, ...VALUES].map((mode): [PortName, FaultMode] => [port, mode]),
   )
 
-  test.each(cases)('%s: %s; a cold isolate answers all the same', async (port, mode) => {
+  test.each(cases)('%s: %s; a cold isolate answers all the same (R6.18)', async (port, mode) => {
     if (port === 'cache.match') await askAll(cold()) // so that there is something to spoil
     faults.set(port, mode)
     expect(await askAll(cold())).toEqual(TRUE)

@@ -63,7 +63,7 @@ test.each(SIGNATURE_ALGORITHM_NAMES)('a key for %s says so, in both of its forms
   }
 })
 
-test('an RSA key tells the length of its modulus, and prefers PKCS#1 v1.5', async () => {
+test('an RSA key tells the length of its modulus, and prefers PKCS#1 v1.5 (R1.89)', async () => {
   const { responder } = await makeTestPKI({ now, algorithm: 'rsassaPss-sha256' })
   expect(readKeyFacts(responder.pkcs8)).toEqual({ keyType: 'RSA', rsaBits: 2048 })
   expect(readKeyFacts(responder.spki)).toEqual({ keyType: 'RSA', rsaBits: 2048 })

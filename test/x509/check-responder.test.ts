@@ -96,7 +96,7 @@ test.each(
 
 /** What is an error in both profiles. */
 test.each<[string, () => Promise<Uint8Array>, string[]]>([
-  ['issued by another CA', () => otherCA.responderCertificate(), ['wrongIssuer', 'badSignature']],
+  ['issued by another CA (R4.5)', () => otherCA.responderCertificate(), ['wrongIssuer', 'badSignature']],
   [
     'issued by the same name with another key (R1.56)',
     () => rekeyed.responderCertificate(),
@@ -125,7 +125,7 @@ test.each<[string, () => Promise<Uint8Array>, string[]]>([
 
 /** What is a warning under private and an error under public-trust. */
 test.each<[string, ResponderOptions, string]>([
-  ['nocheck missing (R1.60)', without('1.3.6.1.5.5.7.48.1.5'), 'noNoCheck'],
+  ['nocheck missing (R1.60, R4.31)', without('1.3.6.1.5.5.7.48.1.5'), 'noNoCheck'],
   ['nocheck critical (R1.60)', withExtensions(ocspNoCheck(true)), 'criticalNoCheck'],
   [
     'nocheck with another value than 05 00 (R1.60)',
@@ -164,7 +164,7 @@ test.each<[string, ResponderOptions, string]>([
   ],
   ['subjectAltName (R4.7)', withExtensions(subjectAltName('ocsp.example')), 'hasSubjectAltName'],
   [
-    'cRLDistributionPoints (R4.7)',
+    'cRLDistributionPoints (R2.5, R4.7)',
     withExtensions({ extnID: '2.5.29.31', critical: false, value: Uint8Array.of(0x30, 0) }),
     'hasCRLDistributionPoints',
   ],
@@ -193,7 +193,7 @@ test.each<[string, ResponderOptions, string]>([
   ["the CA's own key", { spki: pki.issuer.spki }, 'sameKeyAsIssuer'],
   ['no subjectKeyIdentifier', without('2.5.29.14'), 'noSubjectKeyIdentifier'],
   [
-    'authorityInfoAccess',
+    'authorityInfoAccess (R2.5)',
     withExtensions(authorityInfoAccess({ ocsp: 'http://ocsp.example/' })),
     'hasAuthorityInfoAccess',
   ],
