@@ -30,6 +30,8 @@ const RESIGN_LEAD_SHARE = 20
 export const UNKNOWN_MAX_AGE_SECONDS = 60
 /** Jitter shortens a window by up to a twentieth, so that slots do not fall due together (R6.19). */
 const JITTER_SHARE = 20
+/** Below it, half of a window is less than the eight hours that Microsoft wants left (R4.32, R4.35): jitter stops there. */
+const LEAST_PUBLIC_WINDOW_SECONDS = 16 * 3_600
 
 /** How far thisUpdate lies before the moment of reading, unless the certificate's own history forbids it. */
 export function backdate(policy: IssuerPolicy): number {
@@ -52,9 +54,12 @@ export function windowFrom(
   jitter = 0,
 ): Window {
   const thisUpdate = Math.min(t0, Math.max(t0 - backdate(policy), latest))
-  const shorter = Math.floor((policy.validitySeconds / JITTER_SHARE) * (jitter / 0x1_0000_0000))
-  const nextUpdate = Math.min(thisUpdate + policy.validitySeconds - 1 - shorter, notAfter)
-  const least = policy.profile === 'public-trust' ? MIN_PUBLIC_SECONDS : 1
+  const { validitySeconds } = policy
+  const isPublic = policy.profile === 'public-trust'
+  const room = isPublic ? Math.max(0, validitySeconds - LEAST_PUBLIC_WINDOW_SECONDS) : validitySeconds
+  const shorter = Math.min(room, Math.floor((validitySeconds / JITTER_SHARE) * (jitter / 0x1_0000_0000)))
+  const nextUpdate = Math.min(thisUpdate + validitySeconds - 1 - shorter, notAfter)
+  const least = isPublic ? MIN_PUBLIC_SECONDS : 1
   if (nextUpdate - t0 < least)
     throw new SigningError(
       'responderExpired',
