@@ -134,7 +134,7 @@ describe('4.1.1: what is no request is malformedRequest, five octets and no resp
   })
 })
 
-describe('4.1.2: what need not be understood changes no octet of the answer (R6.15)', () => {
+describe('4.1.2: what need not be understood changes no octet of the answer', () => {
   const id = (suffix: number) => tlv(0x06, hex('2b060105050730 01'), Uint8Array.of(suffix))
   const unknown = extension(UNKNOWN_OID, NULL)
   const basic = hex('06 09 2b0601050507300101')
