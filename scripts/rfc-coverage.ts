@@ -33,9 +33,10 @@ export interface Title {
 }
 
 export function parseRows(page: string): Row[] {
-  return [...page.matchAll(/^\| (R\d+\.\d+) \| (.+?) \| (.+?) \| (.+?) \| (.*) \|$/gm)].map(
-    ([, id = '', level = '', line = '', state = '', where = '']) => ({ id, level, line, state, where }),
-  )
+  return [...page.matchAll(/^\| *(R\d+\.\d+) *\|(.*)\| *$/gm)].map(([, id = '', rest = '']) => {
+    const [level = '', line = '', state = '', where = ''] = rest.split(/(?<!\\)\|/).map((cell) => cell.trim())
+    return { id, level, line, state, where }
+  })
 }
 
 /** Every title under test/ that names a requirement. */
@@ -85,7 +86,7 @@ function placeOf({ file, text }: Title): string {
 
 export function rewrite(page: string, titles: readonly Title[]): string {
   const rows = new Map(parseRows(page).map((row) => [row.id, row]))
-  return page.replace(/^\| (R\d+\.\d+) \|.*$/gm, (line, id: string) => {
+  return page.replace(/^\| *(R\d+\.\d+) *\|.*$/gm, (line, id: string) => {
     const row = rows.get(id)
     if (row?.state !== 'tested') return line
     return `| ${id} | ${row.level} | ${row.line} | tested | ${placesOf(id, titles)} |`
