@@ -9,9 +9,11 @@ import {
   type DemoFiles,
   type DemoName,
   demoFiles,
+  demoRevocationTime,
   describeClient,
   getOCSP,
   postOCSP,
+  printedRevocationTime,
   runClient,
   startParrot,
 } from '../support/clients.ts'
@@ -47,8 +49,10 @@ describeClient(['ocsptool', '--version'], () => {
 
   describe.each([['--nonce'], ['--no-nonce']])('--ask %s', (option) => {
     test.each(WORDS)('%s (R1.101, R1.31, R3.3)', async (name, words) => {
-      const { code, output } = await ask(name, server.url, option)
+      const run = await ask(name, server.url, option)
+      const { code, output } = run
       for (const part of words) expect(output).toContain(part)
+      expect(printedRevocationTime(run)).toBe(demoRevocationTime(server, name))
       // --ask alone sends a nonce: --generate-request of GnuTLS 3.7 leaves it out.
       expect(output.includes('Nonce: ')).toBe(option === '--nonce')
       expect(code).toBe(0)

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { describe, test } from 'vitest'
+import type { UnixSeconds } from '../../src/asn1/generalized-time.ts'
 import { loadCertificate } from '../../src/cli/certificate.ts'
 import { makeQuestion } from '../../src/cli/ocsp-exchange.ts'
 import type { HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
@@ -77,6 +78,22 @@ export function demoFiles(server: TestServer): DemoFiles {
 /** Serial number of a demonstration certificate, hex. */
 export function demoSerial(server: TestServer, name: DemoName): string {
   return loadCertificate(demoFiles(server).certificate(name)).serial
+}
+
+/** When a demonstration certificate was revoked or put on hold, by the record of its CA; undefined for the others. */
+export function demoRevocationTime(server: TestServer, name: DemoName): UnixSeconds | undefined {
+  const manifest: unknown = JSON.parse(readFileSync(join(server.state, 'demo', 'demo.json'), 'utf8'))
+  const certificates: unknown = Reflect.get(Object(manifest), 'certificates')
+  const all: readonly unknown[] = Array.isArray(certificates) ? certificates : []
+  const own = all.find((certificate) => Reflect.get(Object(certificate), 'name') === name)
+  const time: unknown = Reflect.get(Object(own), 'revocationTime')
+  return typeof time === 'number' && time > 0 ? time : undefined
+}
+
+/** What follows "Revocation Time: " in what a client printed; undefined when there is none. */
+export function printedRevocationTime({ output }: ClientRun): UnixSeconds | undefined {
+  const text = /Revocation [Tt]ime: (.+)/.exec(output)?.[1]
+  return text === undefined ? undefined : Date.parse(text) / 1000
 }
 
 /** DER of a question about a demonstration certificate. */
