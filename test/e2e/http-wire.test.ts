@@ -7,7 +7,7 @@ import { decodeOCSPResponse, ERROR_RESPONSES } from '../../src/ocsp/index.ts'
 import { formatSerial } from '../../src/pkix/serial-number.ts'
 import { demoFiles, demoQuestion, postOCSP } from '../support/clients.ts'
 import { startServer, type TestServer } from '../support/server.ts'
-import { head, wire } from '../support/wire.ts'
+import { head, wire, xorshift } from '../support/wire.ts'
 
 const KIB = 1024
 const MALFORMED = Buffer.from(ERROR_RESPONSES.malformedRequest)
@@ -146,6 +146,37 @@ describe('framing', () => {
   })
 })
 
+describe('connections', () => {
+  const path = () => `/${encodeURIComponent(Buffer.from(question).toString('base64'))}`
+
+  test('HTTP/1.1 without Host is a bad request (R5.31)', async () => {
+    const found = await wire(server.url, [`GET ${path()} HTTP/1.1\r\n\r\n`])
+    expect(found.status).toBe(400)
+  })
+
+  test('one connection serves question after question, pipelined too, in their order (R5.49)', async () => {
+    const questions = (['good', 'revoked', 'never', 'hold', 'expired'] as const).map((name) =>
+      demoQuestion(server, name),
+    )
+    const answers = await Promise.all(questions.map((der) => postOCSP(server.url, der)))
+    const text = questions.map(
+      (der) => head('POST', '/', [lengthOf(der)]) + Buffer.from(der).toString('latin1'),
+    )
+    const last = head('GET', path(), ['Connection: close'])
+    const received = await untilClosed(server.url, Buffer.from(text.join('') + last, 'latin1'))
+    let at = 0
+    for (const expected of [...answers, answer]) {
+      const found = received.indexOf(expected, at)
+      expect(found, `after ${at}`).toBeGreaterThan(0)
+      expect(received.subarray(at, found).toString('latin1')).toMatch(
+        /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\n$/,
+      )
+      at = found + expected.length
+    }
+    expect(at).toBe(received.length)
+  })
+})
+
 describe('bodies that are no request', () => {
   test('what is longer than 64 KiB is not read to its end (R5.37)', async () => {
     const filler = new Uint8Array(64 * KIB)
@@ -236,13 +267,19 @@ async function inBatches<T>(items: readonly T[], run: (item: T) => Promise<void>
   for (let at = 0; at < items.length; at += 20) await Promise.all(items.slice(at, at + 20).map(run))
 }
 
-/** Numbers of 31 bits, the same in each run. */
-function xorshift(seed: number): () => number {
-  let state = seed
-  return () => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return state >>> 1
+/** Everything that comes back until the server ends the connection. */
+async function untilClosed(url: string, request: Uint8Array): Promise<Buffer> {
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  const parts: Buffer[] = []
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.on('data', (data) => parts.push(data)).on('end', resolve)
+      socket.on('error', reject).setTimeout(15_000, () => reject(new Error('not closed')))
+      socket.write(request)
+    })
+    return Buffer.concat(parts)
+  } finally {
+    socket.destroy()
   }
 }

@@ -12,7 +12,7 @@ import {
   runEdgeOCSP,
 } from '../support/clients.ts'
 import { startServer, type TestServer } from '../support/server.ts'
-import { head, type WireAnswer, wire } from '../support/wire.ts'
+import { head, type WireAnswer, wire, xorshift } from '../support/wire.ts'
 
 const RECORDED = DEMO_NAMES.filter((name) => name !== 'never')
 const CACHEABLE = [
@@ -193,6 +193,11 @@ describe('methods, sizes and headers that mean nothing here', () => {
   test.each([
     'X-Forwarded-For: 203.0.113.9',
     'X-Forwarded-Proto: https',
+    'X-Forwarded-Prefix: /admin/v1',
+    'X-Original-URL: /admin/v1/status',
+    'X-Rewrite-URL: /healthz',
+    'X-HTTP-Method-Override: DELETE',
+    'CF-Connecting-IP: 203.0.113.9',
     'X-Forwarded-Host: other.example',
     'Forwarded: for=203.0.113.9;host=other.example',
     'Cookie: session=1',
@@ -206,6 +211,114 @@ describe('methods, sizes and headers that mean nothing here', () => {
     for (const found of [await get([header]), await post(question, [header])]) {
       expect(found.body).toEqual(Buffer.from(answer))
       expect([...found.headers.keys()].sort()).toEqual(CACHEABLE)
+    }
+  })
+})
+
+describe('whatever stands around the question', () => {
+  test.each([
+    'other.example',
+    'OTHER.Example.',
+    'other.example:8080',
+    '203.0.113.9',
+    '[2001:db8::1]:80',
+    'localhost',
+    'xn--bcher-kva.example',
+  ])('Host: %s is answered as any other, and named nowhere (R5.50)', async (host) => {
+    const length = `Content-Length: ${question.length}`
+    for (const parts of [
+      [`GET ${getPath(question)} HTTP/1.1\r\nHost: ${host}\r\n\r\n`],
+      [`POST / HTTP/1.1\r\nHost: ${host}\r\n${length}\r\n\r\n`, question],
+    ]) {
+      const found = await wire(server.url, parts)
+      expect(found.body).toEqual(Buffer.from(answer))
+      expect([...found.headers.keys()].sort()).toEqual(CACHEABLE)
+      expect([...found.headers.values()].join(' ').toLowerCase()).not.toContain(host.toLowerCase())
+    }
+  })
+
+  test('random headers never change the answer (R5.50)', async () => {
+    const random = xorshift(20_261_121)
+    const pick = <T>(all: readonly T[]): T | undefined => all[random() % all.length]
+    const names = [
+      ...[
+        'X-Forwarded-For',
+        'X-Forwarded-Host',
+        'X-Forwarded-Proto',
+        'X-Real-IP',
+        'Forwarded',
+        'Via',
+        'Cookie',
+      ],
+      ...['Authorization', 'Referer', 'User-Agent', 'Accept', 'Accept-Encoding', 'Accept-Charset', 'Pragma'],
+      ...['Cache-Control', 'Origin', 'TE', 'Max-Forwards', 'X-Request-ID', 'CF-Ray', 'If-Range', 'If-Match'],
+    ]
+    const values = [
+      '',
+      '*',
+      '0',
+      'gzip',
+      'https',
+      'no-cache',
+      'a'.repeat(2_000),
+      '"x"',
+      '::1',
+      '<script>',
+      '\t,;=%00',
+    ]
+    for (let round = 0; round < 40; round += 1) {
+      const headers = Array.from({ length: 1 + (random() % 6) }, () => `${pick(names)}: ${pick(values)}`)
+      for (const found of [await get(headers), await post(question, headers)]) {
+        expect(found.status, headers.join('\n')).toBe(200)
+        expect(found.body, headers.join('\n')).toEqual(Buffer.from(answer))
+        expect([...found.headers.keys()].sort(), headers.join('\n')).toEqual(CACHEABLE)
+      }
+    }
+  })
+
+  test('plain HTTP is answered where it is asked: no redirect, no HSTS (R1.104)', async () => {
+    for (const headers of [[], ['Upgrade-Insecure-Requests: 1'], ['X-Forwarded-Proto: https']]) {
+      const found = await get(headers)
+      expect(found.status).toBe(200)
+      expect(found.headers.has('location')).toBe(false)
+      expect(found.headers.has('strict-transport-security')).toBe(false)
+    }
+  })
+
+  test('a GET of more than 255 octets is answered (R1.105)', async () => {
+    const path = getPath(demoQuestion(server, 'good', { hash: 'SHA-512', nonce: true }))
+    expect(path.length).toBeGreaterThan(316)
+    const [single] = decodeSuccessfulResponse((await get([], path)).body).tbsResponseData.responses
+    expect(single?.certStatus.type).toBe('good')
+  })
+
+  test.each([
+    '/%ZZ',
+    '/%%',
+    '/%4',
+    '/MEkw%',
+    '/AAAA',
+    '/ocsp',
+    '//',
+    '/index.php',
+    '/../../etc/passwd',
+    '/MEkw',
+  ])('GET %s is malformedRequest, with a body and for no cache (R5.14, R6.7, R6.21)', async (path) => {
+    const found = await get([], path)
+    expect(found.status).toBe(200)
+    expect(statusOf(found)).toBe('malformedRequest')
+    expect(found.headers.get('content-type')).toBe('application/ocsp-response')
+    expect(found.headers.get('cache-control')).toBe('no-store')
+  })
+
+  test('GET / is a small page, not an OCSP error (R5.15)', async () => {
+    for (const path of ['/', '/?from=monitor']) {
+      const found = await get([], path)
+      expect(found.status).toBe(200)
+      expect(found.headers.get('content-type')).toMatch(/^text\/html/)
+      expect(found.body.length).toBeLessThan(4_096)
+      const maxAge = /max-age=(\d+)/.exec(found.headers.get('cache-control') ?? '')?.[1] ?? '0'
+      expect(Number(maxAge)).toBeLessThanOrEqual(3_600)
     }
   })
 })

@@ -115,3 +115,14 @@ function unchunk(rest: Buffer): Uint8Array | undefined {
     at = end + 4 + length
   }
 }
+
+/** Numbers of 31 bits, the same in each run. */
+export function xorshift(seed: number): () => number {
+  let state = seed
+  return () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return state >>> 1
+  }
+}
