@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { formatLogLine } from '../../src/cli/dev/log-lines.ts'
 import { startRuntime } from '../../src/cli/dev/runtime.ts'
 import { buildWorker } from '../../src/cli/dev/worker-bundle.ts'
 import { decodeOCSPResponse, decodeSuccessfulResponse } from '../../src/ocsp/index.ts'
@@ -13,6 +14,13 @@ const HASHES = ['SHA-1', 'SHA-256'] as const
 const RECORDED = DEMO_NAMES.filter((name) => name !== 'never')
 const NONCE_OID = '1.3.6.1.5.5.7.48.1.2'
 
+/** What an exchange over the same state needs. */
+interface Keyless {
+  readonly url: string
+  /** Everything logged so far. */
+  log(): string
+}
+
 let first: TestServer
 /** Hex by "certificate hash"; each was the same by GET and by POST. */
 let signed: ReadonlyMap<string, string>
@@ -20,10 +28,13 @@ beforeAll(async () => {
   first = await startServer()
   signed = await collect(first.url)
   await first.stop({ keep: true })
-  // The data centre's cache outlives a restart here; without it, what is left are the bundles.
-  rmSync(join(first.state, 'stores', 'cache'), { recursive: true, force: true })
 })
 afterAll(() => rmSync(first.state, { recursive: true, force: true }))
+
+/** The data centre's cache outlives a restart here; without it, what is left are the bundles. */
+function forgetCache(): void {
+  rmSync(join(first.state, 'stores', 'cache'), { recursive: true, force: true })
+}
 
 test('a server with its keys has signed answers for every recorded certificate and both hashes', () => {
   expect(signed.size).toBe(DEMO_NAMES.length * HASHES.length)
@@ -32,12 +43,13 @@ test('a server with its keys has signed answers for every recorded certificate a
 })
 
 test('it signed none of them for the question either', () => {
-  expect(origins(first)).not.toContain('live')
+  expect(origins(first.output())).not.toContain('live')
 })
 
 describe('over the same state, with another KEY_ENCRYPTION_KEY', () => {
   let server: TestServer
   beforeAll(async () => {
+    forgetCache()
     const path = join(first.state, 'key-encryption-key')
     const right = readFileSync(path)
     writeFileSync(path, `${randomBytes(32).toString('base64')}\n`)
@@ -48,26 +60,25 @@ describe('over the same state, with another KEY_ENCRYPTION_KEY', () => {
     await server.stop()
   })
 
-  itAnswersAsBefore(() => server.url)
-
-  test('nothing of it was signed for the question', () => {
-    expect(origins(server)).toContain('bundle')
-    expect(origins(server)).not.toContain('live')
-  })
+  itAnswersAsBefore(() => ({ url: server.url, log: server.output }))
 })
 
 describe('over the same state, without KEY_ENCRYPTION_KEY', () => {
   let url = ''
+  let log = ''
   let dispose = async (): Promise<void> => {}
   const temporary = process.env['TMPDIR']
   beforeAll(async () => {
+    forgetCache()
     const runtime = await startRuntime({
       bundle: await buildWorker(),
       folder: first.state,
       host: '127.0.0.1',
       port: 0,
-      variables: { ADMIN_TOKEN: first.token },
-      onLog: () => undefined,
+      variables: { ADMIN_TOKEN: first.token, LOG_SAMPLE_RATE: '1' },
+      onLog: (line) => {
+        log += `${formatLogLine(line, new Date())}\n`
+      },
       onRestart: () => undefined,
     })
     url = runtime.url
@@ -79,7 +90,7 @@ describe('over the same state, without KEY_ENCRYPTION_KEY', () => {
     else process.env['TMPDIR'] = temporary
   })
 
-  itAnswersAsBefore(() => url)
+  itAnswersAsBefore(() => ({ url, log: () => log }))
 
   test('says what is missing', async () => {
     const ready = await fetch(`${url}/readyz`)
@@ -88,9 +99,19 @@ describe('over the same state, without KEY_ENCRYPTION_KEY', () => {
   })
 })
 
-function itAnswersAsBefore(url: () => string): void {
-  test.each(['cold', 'warm'])('every answer is the same to the octet, %s', async () => {
+function itAnswersAsBefore(keyless: () => Keyless): void {
+  const url = () => keyless().url
+
+  test.each([
+    ['cold: a bundle in KV', ['bundle', 'memory']],
+    ['warm: the memory of the isolate', ['memory']],
+  ])('every answer is the same to the octet, %s', async (_what, expected) => {
+    const before = keyless().log().length
     expect(await collect(url())).toEqual(signed)
+    const exchanges = DEMO_NAMES.length * HASHES.length * 2
+    const lines = () => keyless().log().slice(before)
+    await expect.poll(() => lines().match(/ (GET|POST) /g)?.length, { timeout: 5_000 }).toBe(exchanges)
+    expect([...origins(lines())].sort()).toEqual(expected)
   })
 
   test.each(RECORDED)('a nonce gets the pre-signed answer, without nonce: %s (R2.3)', async (name) => {
@@ -124,9 +145,9 @@ async function collect(url: string): Promise<ReadonlyMap<string, string>> {
   return answers
 }
 
-/** Where the answers came from, by the log. */
-function origins({ output }: TestServer): ReadonlySet<string | undefined> {
-  return new Set(Array.from(output().matchAll(/ from (\w+), SHA-/g), ([, origin]) => origin))
+/** Where the answers came from, by a log. */
+function origins(log: string): ReadonlySet<string | undefined> {
+  return new Set(Array.from(log.matchAll(/ from (\w+), SHA-/g), ([, origin]) => origin))
 }
 
 function hex(octets: Uint8Array): string {
