@@ -237,6 +237,17 @@ describe('whatever stands around the question', () => {
     }
   })
 
+  test('a Host with a path in it, which workerd lets through, opens nothing', async () => {
+    for (const host of ['x/admin/v1/status?', 'x/admin/v1/issuers#', '127.0.0.1/admin/v1/audit?'])
+      for (const method of ['GET', 'HEAD']) {
+        const found = await wire(server.url, [
+          `${method} ${getPath(question)} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
+        ])
+        expect([401, 403], host).toContain(found.status)
+        expect(found.headers.get('cache-control')).toBe('no-store')
+      }
+  })
+
   test('random headers never change the answer (R5.50)', async () => {
     const random = xorshift(20_261_121)
     const pick = <T>(all: readonly T[]): T | undefined => all[random() % all.length]

@@ -75,7 +75,11 @@ describeClient(['openssl', 'version'], () => {
   )
 
   test('an issuer with the policy "unknown" says unknown for what is not recorded, signed', async () => {
-    const world = await addIssuer('says-unknown', {}, { unknown: 'unknown' })
+    const world = await addIssuer('says-unknown', {})
+    expect((await world.ask('unrecorded')).output).toContain('Responder Error: unauthorized (6)')
+    const set = ['issuer', 'set', 'says-unknown', '--unknown', 'unknown', '--url', server.url]
+    const { code, output: said } = await runEdgeOCSP(server, ...set)
+    expect(code, said).toBe(0)
     for (const nonce of ['-nonce', '-no_nonce']) {
       const { output } = await world.ask('unrecorded', nonce)
       expect(output).toContain('Response verify OK')
