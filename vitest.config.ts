@@ -2,12 +2,12 @@ import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 
 const OTHERS = {
-  laws: ['test/laws/**/*.test.ts'],
+  laws: ['test/{laws,property,conformance,vectors}/**/*.test.ts'],
   cli: ['test/{cli,dev,docs,scripts}/**/*.test.ts', 'test/x509/bundle.test.ts'],
 }
 
 /**
- * unit: plain Node, seconds. laws: simulations and fault injection, plain Node. cli: the command line, scripts and documentation,
+ * unit: plain Node, seconds. laws: simulations, fault injection, properties, clauses and real bytes, plain Node. cli: the command line, scripts and documentation,
  * mostly child processes. worker: inside workerd with real D1, KV and Cache API. e2e and interop: whole programs as
  * children of the test (the dev command, openssl, GnuTLS), one file at a time because they share two cores.
  */
