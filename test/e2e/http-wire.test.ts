@@ -180,13 +180,24 @@ describe('connections', () => {
 describe('bodies that are no request', () => {
   test('what is longer than 64 KiB is not read to its end (R5.37)', async () => {
     const filler = new Uint8Array(64 * KIB)
+    const whole = await wire(server.url, [head('POST', '/', [lengthOf(filler)]), filler])
+    expect(whole.body).toEqual(MALFORMED)
     const cases: Parameters<typeof wire>[1][] = [
-      [head('POST', '/', [lengthOf(filler)]), filler],
       [head('POST', '/', [`Content-Length: ${64 * KIB + 1}`]), filler, 'x'],
       [head('POST', '/', ['Content-Length: 1073741824']), filler],
       [head('POST', '/', ['Transfer-Encoding: chunked']), chunk(filler), chunk(filler), chunk(filler)],
     ]
-    for (const parts of cases) expect((await wire(server.url, parts)).body).toEqual(MALFORMED)
+    for (const parts of cases) {
+      // Whoever is still sending when the answer comes may lose it to the reset of the connection: that is TCP. What
+      // counts is that nobody waits for the rest, and that nothing else is ever answered.
+      const body = await wire(server.url, parts).then(
+        (reply) => reply.body,
+        (error: unknown) => String(error),
+      )
+      if (typeof body === 'string') expect(body).toMatch(/closed|ECONNRESET|EPIPE/)
+      else expect(body).toEqual(MALFORMED)
+      expect(await post(question)).toEqual(answer)
+    }
   })
 
   test('a Content-Length that lies holds nobody else up (R5.37)', async () => {
