@@ -116,7 +116,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
     writeIssuerPage: (issuer) => kv.writeIssuerPage(issuer.id, encodeIssuerPage(issuer)),
     log: consoleLog,
   }
-  const health = healthApp({ ...administration, boundSeconds: settings.boundSeconds })
+  const health = healthApp(administration)
   const pages = pagesApp({
     issuerCertificate: async (name) => (await record.findIssuer(name))?.certificate,
     clock,

@@ -89,17 +89,13 @@ export class IssuerDirectory {
     return { issuer, at, first, asked, nonce }
   }
 
-  /** The record of an issuer that the root names. @throws StorageError */
-  async record(at: RootIssuer): Promise<IssuerRecord> {
-    return this.#known(at) ?? (await this.#load(at))
-  }
-
   #known(at: RootIssuer): IssuerRecord | undefined {
     const record = this.#records.get(at.id)
     return record !== undefined && record.configRev >= at.configRev ? record : undefined
   }
 
-  async #load(at: RootIssuer): Promise<IssuerRecord> {
+  /** @throws StorageError */
+  async #load(at: RootIssuer): Promise<void> {
     const record = await this.#flights.run(`${at.id}`, async () => {
       return (await this.#fromPage(at)) ?? (await this.#ports.status.readIssuer(at.id)) ?? notThere(at)
     })
@@ -107,7 +103,6 @@ export class IssuerDirectory {
       throw new StorageError('unavailable', `issuer ${at.id} in D1 is older than the published overlay`)
     const held = this.#records.get(at.id)
     if (held === undefined || held.configRev <= record.configRev) this.#records.set(at.id, record)
-    return record
   }
 
   /** KV is a tier like the others: absent, old or corrupt means "ask D1". */
