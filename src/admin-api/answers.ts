@@ -125,7 +125,7 @@ export const Certificate = z.object({
   issuer: z.string(),
   serial: z.string(),
   /** `released`: good again after a hold. */
-  status: z.enum(['good', 'revoked', 'hold', 'released']),
+  status: z.enum(['good', 'revoked', 'hold', 'released', 'reserved']),
   revocationTime: z.optional(Time),
   reason: z.optional(z.enum(REASON_NAMES)),
   notBefore: z.optional(Time),

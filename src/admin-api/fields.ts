@@ -107,5 +107,5 @@ export const SignatureAlgorithmName = z.enum([
   'Ed25519',
 ])
 export const ProfileName = z.enum(['private', 'public-trust'])
-export const UnknownName = z.enum(['unauthorized', 'unknown', 'good'])
-export const NonceName = z.enum(['echo', 'ignore'])
+export const UnknownName = z.enum(['unauthorized', 'unknown', 'revoked-extended', 'good'])
+export const NonceName = z.enum(['echo', 'ignore', 'rfc8954'])

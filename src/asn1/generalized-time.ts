@@ -7,6 +7,8 @@ const SECONDS_PER_DAY = 86_400
 /** 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z: what four digits of year can say. */
 const EARLIEST = -62_167_219_200
 const LATEST = 253_402_300_799
+/** 99991231235959Z: no end (RFC 5280 4.1.2.5, R4.52). */
+export const NO_END: UnixSeconds = LATEST
 const LENGTH = 15
 const ZERO = 0x30
 const NINE = 0x39

@@ -84,6 +84,7 @@ async function release(
   )
   switch (row?.status) {
     case undefined:
+    case 'reserved':
       await client.callPatiently('addCertificates', {
         params: { issuer },
         body: { certificates: [toInput(state)], publish: false },

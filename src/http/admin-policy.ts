@@ -17,6 +17,10 @@ export const DEFAULT_POLICY: IssuerPolicy = {
   maxAge: 'next-update',
   hashes: ['SHA-1', 'SHA-256'],
   retainSeconds: 30 * DAY,
+  signedRequests: 'ignore', // R1.95
+  requestors: [],
+  archiveCutoff: 'none',
+  algorithm: undefined,
 }
 
 /**
@@ -91,6 +95,10 @@ export function nextPolicy(
     maxAge: input?.maxAge ?? base.maxAge,
     hashes: hashes === undefined ? base.hashes : HASH_ALGORITHMS.filter((hash) => hashes.includes(hash)),
     retainSeconds: input?.retainSeconds ?? base.retainSeconds,
+    signedRequests: base.signedRequests,
+    requestors: base.requestors,
+    archiveCutoff: base.archiveCutoff,
+    algorithm: base.algorithm,
   }
   const findings = [
     ...validityFindings(policy),

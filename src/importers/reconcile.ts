@@ -5,7 +5,7 @@
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { CertificateRecord } from './importer.ts'
 
-type CertificateStatus = 'good' | 'revoked' | 'hold' | 'released'
+type CertificateStatus = 'good' | 'revoked' | 'hold' | 'released' | 'reserved'
 
 /** What is recorded now. */
 export interface RecordedStatus {

@@ -6,10 +6,16 @@ import { DERError } from '../asn1/error.ts'
 import { OCSPDecodeError } from '../ocsp/error.ts'
 import type { OCSPResponseStatus } from '../ocsp/response-status.ts'
 
-/** We understood the request and have no authority to answer it. */
+/** We understood the request, and have no authority to answer it, or want it signed by somebody we know. */
 export class RequestRefused extends Error {
   override readonly name = 'RequestRefused'
-  readonly reason: 'unknownIssuer' | 'unsupportedHash' | 'mixedIssuers' | 'unknownSerial'
+  readonly reason:
+    | 'unknownIssuer'
+    | 'unsupportedHash'
+    | 'mixedIssuers'
+    | 'unknownSerial'
+    | 'signatureMissing'
+    | 'signatureRefused'
   constructor(reason: RequestRefused['reason']) {
     super(reason)
     this.reason = reason
@@ -19,7 +25,8 @@ export class RequestRefused extends Error {
 /** A store did not answer, answered nonsense, or its budget is spent. */
 export class StorageError extends Error {
   override readonly name = 'StorageError'
-  readonly reason: 'unavailable' | 'overBudget' | 'corrupt' | 'overlayUnreadable' | 'notSetUp'
+  /** `reserved`: the serial is spoken for, and whether it was issued is not known yet (R1.42). */
+  readonly reason: 'unavailable' | 'overBudget' | 'corrupt' | 'overlayUnreadable' | 'notSetUp' | 'reserved'
   constructor(reason: StorageError['reason'], message: string, options?: ErrorOptions) {
     super(message, options)
     this.reason = reason
@@ -57,7 +64,8 @@ type ErrorStatus = Exclude<OCSPResponseStatus, 'successful'>
 /** The status an error leaves us with. Whatever we did not foresee is a bug, and internalError. */
 export function toResponseStatus(error: unknown): ErrorStatus {
   if (error instanceof DERError || error instanceof OCSPDecodeError) return 'malformedRequest'
-  if (error instanceof RequestRefused) return 'unauthorized'
+  if (error instanceof RequestRefused)
+    return error.reason === 'signatureMissing' ? 'sigRequired' : 'unauthorized'
   if (error instanceof StorageError) return error.reason === 'corrupt' ? 'internalError' : 'tryLater'
   if (error instanceof FreshnessError) return 'tryLater'
   return 'internalError'

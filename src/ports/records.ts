@@ -8,8 +8,11 @@ import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 /** A position in the sequence of one issuer. */
 export type Sequence = number
 
-/** Stored status of a certificate. `released` is good again after certificateHold (removeFromCRL). */
-export type CertificateStatus = 'good' | 'revoked' | 'hold' | 'released'
+/**
+ * Stored status of a certificate. `released` is good again after certificateHold (removeFromCRL); `reserved` is a serial
+ * number that is being used for a certificate whose signing has not been reported yet (R1.42): not answered until it is.
+ */
+export type CertificateStatus = 'good' | 'revoked' | 'hold' | 'released' | 'reserved'
 
 /** A certificate's row. `serial` is the minimal content octets of the INTEGER (two's complement). */
 export interface CertificateRow {
@@ -26,14 +29,22 @@ export interface CertificateRow {
   /** Time of the last status transition; 0 for a row as first recorded. */
   readonly changedAt: UnixSeconds
   readonly rev: Sequence
+  /** Certificate of a CA: its revocation needs a reason (R4.21). */
+  readonly isCA?: boolean
+  /** DER of Extensions for singleExtensions: certHash, SCTs, CRL reference, invalidityDate; see signing/single-extensions.ts. */
+  readonly extensions?: Uint8Array
 }
 
-/** How to answer for a serial number that is not recorded (R1.35). `good` is for issuers known by CRL alone. */
-export type UnknownPolicy = 'unauthorized' | 'unknown' | 'good'
+/**
+ * How to answer for a serial number that is not recorded (R1.35). `good` is for issuers known by CRL alone;
+ * `revoked-extended` is the extended revoked of RFC 6960 2.2 and 4.4.8.
+ */
+export type UnknownPolicy = 'unauthorized' | 'unknown' | 'revoked-extended' | 'good'
 
 export interface IssuerPolicy {
   readonly unknown: UnknownPolicy
-  readonly nonce: 'echo' | 'ignore'
+  /** `rfc8954`: echo, but more than 32 octets are malformed (R3.12). */
+  readonly nonce: 'echo' | 'ignore' | 'rfc8954'
   readonly profile: 'private' | 'public-trust'
   /** Length of a window: nextUpdate = thisUpdate + validitySeconds - 1. */
   readonly validitySeconds: number
@@ -43,6 +54,14 @@ export interface IssuerPolicy {
   readonly hashes: readonly HashAlgorithm[]
   /** How long a row is kept (and answered) after the certificate's notAfter. */
   readonly retainSeconds: number
+  /** Signed requests (R1.24, R1.25, R1.95): as if unsigned; wrong ones refused; unsigned ones refused too. */
+  readonly signedRequests: 'ignore' | 'verify' | 'require'
+  /** DER of the certificates that may sign requests, and of CAs whose certificates may. */
+  readonly requestors: readonly Uint8Array[]
+  /** archiveCutoff in singleExtensions: producedAt - retainSeconds (R1.83), or the issuer's notBefore (R4.51). */
+  readonly archiveCutoff: 'none' | 'retention' | 'issuer'
+  /** Signs when responders of several algorithms are active and the client prefers none; undefined: that of the newest. */
+  readonly algorithm: SignatureAlgorithm | undefined
 }
 
 /** Public part of a responder: who signs. The private key is read apart, through KeyStore. */
@@ -91,6 +110,10 @@ export interface IssuerRecord {
   readonly notAfter: UnixSeconds
   readonly policy: IssuerPolicy
   readonly enabled: boolean
+  /** The CA's key is compromised: from this time on every serial number is revoked (R1.41). Never taken back. */
+  readonly compromisedAt?: UnixSeconds
+  /** Nothing changes any more, and responses are final: nextUpdate is 99991231235959Z (R4.52). Never taken back. */
+  readonly finalAt?: UnixSeconds
   /** Sequence of the last change of this record or its responders. */
   readonly configRev: Sequence
   readonly responders: readonly ResponderRecord[]

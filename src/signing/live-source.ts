@@ -128,12 +128,20 @@ export class LiveSource {
     t0: UnixSeconds,
   ): Status {
     if (row !== undefined)
-      return { asked, certStatus: certStatusOf(row), since: earliestThisUpdate(row), asOf, revision: row.rev }
+      return {
+        asked,
+        certStatus: certStatusOf(row, query.issuer),
+        since: earliestThisUpdate(row, query.issuer),
+        asOf,
+        revision: row.rev,
+      }
     switch (query.issuer.policy.unknown) {
       case 'unauthorized':
         this.absent.add(query.issuer, asked, asOf, t0)
         throw new RequestRefused('unknownSerial')
       case 'unknown':
+        return { asked, certStatus: { type: 'unknown' }, since: 0, asOf, revision: 0 }
+      case 'revoked-extended':
         return { asked, certStatus: { type: 'unknown' }, since: 0, asOf, revision: 0 }
       case 'good': // the operator said in words that only revoked certificates are recorded (R1.33)
         return { asked, certStatus: { type: 'good' }, since: 0, asOf, revision: 0 }

@@ -16,6 +16,7 @@ import {
   hexOf,
   parseJSON,
   recordOf,
+  timesOf,
 } from './record-codec.ts'
 
 const MAGIC = [0x45, 0x4f, 0x49, 0x50]
@@ -64,9 +65,14 @@ export function decodeIssuerPage(bytes: Uint8Array): IssuerRecord {
     notAfter: numberOf(page, 'notAfter'),
     policy: decodePolicy(page['policy']),
     enabled: page['enabled'] === true,
+    ...timesOf(optionalNumberOf(page, 'compromisedAt'), optionalNumberOf(page, 'finalAt')),
     configRev: numberOf(page, 'configRev'),
     responders: responders.map(decodeResponder),
   }
+}
+
+function optionalNumberOf(record: Record<string, unknown>, field: string): number {
+  return record[field] === undefined ? 0 : numberOf(record, field)
 }
 
 function decodeResponder(value: unknown): ResponderRecord {

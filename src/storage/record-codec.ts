@@ -1,4 +1,7 @@
 /** Columns and JSON <-> the records of src/ports/records.ts, every field checked: a database can be edited by hand. */
+
+import { decodeBase64, encodeBase64 } from '../asn1/base64.ts'
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
 import { StorageError } from '../ports/errors.ts'
@@ -10,12 +13,20 @@ import type {
   IssuerRecord,
   ResponderRecord,
   SignatureAlgorithm,
+  UnknownPolicy,
 } from '../ports/records.ts'
 import { numberIn, octetsIn, optionalNumberIn, optionalTextIn, type Row, textIn } from './database.ts'
 import { decodeHex, encodeHex } from './hex.ts'
 
-/** By the number in certificates.status. */
-export const STATUSES: readonly CertificateStatus[] = ['good', 'revoked', 'hold', 'released']
+/** By the number in certificates.status; `reserved` is good with a mark beside it. */
+export const STATUSES: readonly Exclude<CertificateStatus, 'reserved'>[] = [
+  'good',
+  'revoked',
+  'hold',
+  'released',
+]
+
+const UNKNOWN_POLICIES: readonly UnknownPolicy[] = ['unauthorized', 'unknown', 'revoked-extended', 'good']
 
 const SIGNATURE_ALGORITHMS: readonly SignatureAlgorithm[] = [
   'sha256WithRSAEncryption',
@@ -28,25 +39,29 @@ const SIGNATURE_ALGORITHMS: readonly SignatureAlgorithm[] = [
 
 /** Columns of a certificate as decodeCertificateRow reads them, of the table alias `c`. */
 export const CERTIFICATE_COLUMNS =
-  'hex(c.serial) AS serial, c.status, c.revoked_at, c.reason, c.not_before, c.not_after, c.changed_at, c.rev'
+  'hex(c.serial) AS serial, c.status, c.revoked_at, c.reason, c.not_before, c.not_after, c.changed_at, c.rev, ' +
+  'c.reserved, c.is_ca, hex(c.extensions) AS extensions'
 
 export function decodeCertificateRow(row: Row): CertificateRow {
   const status = STATUSES[numberIn(row, 'status')]
   if (status === undefined) throw corrupt('certificates.status')
   return {
     serial: octetsIn(row, 'serial'),
-    status,
+    status: numberIn(row, 'reserved') === 1 ? 'reserved' : status,
     revocationTime: numberIn(row, 'revoked_at'),
     reason: optionalNumberIn(row, 'reason'),
     notBefore: numberIn(row, 'not_before'),
     notAfter: numberIn(row, 'not_after'),
     changedAt: numberIn(row, 'changed_at'),
     rev: numberIn(row, 'rev'),
+    ...(numberIn(row, 'is_ca') === 1 ? { isCA: true } : {}),
+    ...(row['extensions'] === '' ? {} : { extensions: octetsIn(row, 'extensions') }),
   }
 }
 
 export const ISSUER_COLUMNS =
-  'id, name, ski, hex(certificate) AS certificate, hashes, not_before, not_after, policy, enabled, config_rev'
+  'id, name, ski, hex(certificate) AS certificate, hashes, not_before, not_after, policy, enabled, config_rev, ' +
+  'compromised_at, final_at'
 
 export function decodeIssuerRow(row: Row, responders: readonly ResponderRecord[]): IssuerRecord {
   return {
@@ -59,9 +74,18 @@ export function decodeIssuerRow(row: Row, responders: readonly ResponderRecord[]
     notAfter: numberIn(row, 'not_after'),
     policy: decodePolicy(parseJSON(textIn(row, 'policy'))),
     enabled: numberIn(row, 'enabled') === 1,
+    ...timesOf(numberIn(row, 'compromised_at'), numberIn(row, 'final_at')),
     configRev: numberIn(row, 'config_rev'),
     responders,
   }
+}
+
+/** 0 = it is not so. */
+export function timesOf(
+  compromisedAt: UnixSeconds,
+  finalAt: UnixSeconds,
+): Pick<IssuerRecord, 'compromisedAt' | 'finalAt'> {
+  return { ...(compromisedAt > 0 ? { compromisedAt } : {}), ...(finalAt > 0 ? { finalAt } : {}) }
 }
 
 /** The wrapped key is not among them: it is read alone, through KeyStore. */
@@ -96,22 +120,56 @@ export function decodeAlgorithm(name: unknown): SignatureAlgorithm {
 /** JSON of the policy: the fields of IssuerPolicy in one order, so that equal policies are equal texts. */
 export function encodePolicy(p: IssuerPolicy): string {
   const { unknown, nonce, profile, validitySeconds, maxAge, hashes, retainSeconds } = p
-  return JSON.stringify({ unknown, nonce, profile, validitySeconds, maxAge, hashes, retainSeconds })
+  const { signedRequests, archiveCutoff, algorithm } = p
+  const requestors = p.requestors.map(encodeBase64)
+  return JSON.stringify({
+    ...{ unknown, nonce, profile, validitySeconds, maxAge, hashes, retainSeconds },
+    ...{ signedRequests, requestors, archiveCutoff, algorithm },
+  })
 }
 
 export function decodePolicy(value: unknown): IssuerPolicy {
   const policy = recordOf(value, 'policy')
   const { unknown, nonce, profile, validitySeconds, maxAge, hashes, retainSeconds } = policy
-  if (unknown !== 'unauthorized' && unknown !== 'unknown' && unknown !== 'good')
-    throw corrupt('policy.unknown')
-  if (nonce !== 'echo' && nonce !== 'ignore') throw corrupt('policy.nonce')
+  const known = UNKNOWN_POLICIES.find((one) => one === unknown)
+  if (known === undefined) throw corrupt('policy.unknown')
+  if (nonce !== 'echo' && nonce !== 'ignore' && nonce !== 'rfc8954') throw corrupt('policy.nonce')
   if (profile !== 'private' && profile !== 'public-trust') throw corrupt('policy.profile')
   if (maxAge !== 'next-update' && maxAge !== 'refresh' && typeof maxAge !== 'number')
     throw corrupt('policy.maxAge')
   if (typeof validitySeconds !== 'number') throw corrupt('policy.validitySeconds')
   if (typeof retainSeconds !== 'number') throw corrupt('policy.retainSeconds')
   if (!Array.isArray(hashes)) throw corrupt('policy.hashes')
-  return { unknown, nonce, profile, validitySeconds, maxAge, hashes: hashes.map(hashName), retainSeconds }
+  return {
+    ...{ unknown: known, nonce, profile, validitySeconds, maxAge, retainSeconds },
+    hashes: hashes.map(hashName),
+    ...decodeLaterPolicy(policy),
+  }
+}
+
+/** What policies that were written by earlier versions do not have. */
+function decodeLaterPolicy(
+  policy: Record<string, unknown>,
+): Pick<IssuerPolicy, 'signedRequests' | 'requestors' | 'archiveCutoff' | 'algorithm'> {
+  const { signedRequests = 'ignore', requestors = [], archiveCutoff = 'none', algorithm } = policy
+  if (signedRequests !== 'ignore' && signedRequests !== 'verify' && signedRequests !== 'require')
+    throw corrupt('policy.signedRequests')
+  if (archiveCutoff !== 'none' && archiveCutoff !== 'retention' && archiveCutoff !== 'issuer')
+    throw corrupt('policy.archiveCutoff')
+  if (!Array.isArray(requestors)) throw corrupt('policy.requestors')
+  return {
+    signedRequests,
+    requestors: requestors.map((text: unknown) => {
+      const der = typeof text === 'string' ? decodeBase64(text) : undefined
+      return der ?? fail('policy.requestors')
+    }),
+    archiveCutoff,
+    algorithm: algorithm === undefined ? undefined : decodeAlgorithm(algorithm),
+  }
+}
+
+function fail(what: string): never {
+  throw corrupt(what)
 }
 
 /** { "SHA-1": [name hash, key hash], ... } in hex. */

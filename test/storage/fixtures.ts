@@ -16,6 +16,10 @@ export const POLICY: IssuerPolicy = {
   maxAge: 'next-update',
   hashes: ['SHA-1', 'SHA-256'],
   retainSeconds: 30 * DAY,
+  signedRequests: 'ignore',
+  requestors: [],
+  archiveCutoff: 'none',
+  algorithm: undefined,
 }
 
 const hashes = (length: number): IssuerHashes => ({

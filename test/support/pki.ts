@@ -129,6 +129,10 @@ export const TEST_POLICY: IssuerPolicy = {
   maxAge: 'next-update',
   hashes: ['SHA-1', 'SHA-256'],
   retainSeconds: 30 * DAY,
+  signedRequests: 'ignore',
+  requestors: [],
+  archiveCutoff: 'none',
+  algorithm: undefined,
 }
 
 export async function makeTestPKI(options: TestPKIOptions): Promise<TestPKI> {
