@@ -51,8 +51,7 @@ export class AnswerMemory {
 
   /** After certificates were recorded by this isolate: they are known from now on. */
   forgetUnknown(): void {
-    for (const [key, { answer }] of this.#answers)
-      if (answer.certStatus === 'unknown') this.#drop(key, answer)
+    for (const [key, { answer }] of this.#answers) if (answer.unrecorded) this.#drop(key, answer)
   }
 
   #drop(key: string, answer: StatusAnswer): void {
@@ -68,8 +67,8 @@ export function answerKey(issuer: number, hash: HashAlgorithm, serial: Uint8Arra
 }
 
 /** The overlay names what changed, not what is new: only time tells that an `unknown` may be over (R6.8). */
-function isOldUnknown({ certStatus, producedAt }: StatusAnswer, now: UnixSeconds): boolean {
-  return certStatus === 'unknown' && now - producedAt >= UNKNOWN_MAX_AGE_SECONDS
+function isOldUnknown({ unrecorded, producedAt }: StatusAnswer, now: UnixSeconds): boolean {
+  return unrecorded && now - producedAt >= UNKNOWN_MAX_AGE_SECONDS
 }
 
 function weight(answer: StatusAnswer): number {

@@ -25,6 +25,8 @@ export interface StatusAnswer extends Window {
   readonly origin: Origin
   readonly issuer: number
   readonly certStatus: 'good' | 'revoked' | 'unknown' | 'several'
+  /** It tells of a serial that is not recorded: gone a minute after the certificate is (R1.39, R6.8). */
+  readonly unrecorded: boolean
   /** Hash of the (first) CertID: counted, to know when SHA-1 may go (R2.2). */
   readonly hashAlgorithm: HashAlgorithm
   readonly profile: IssuerPolicy['profile']
@@ -51,6 +53,9 @@ export interface ErrorAnswer {
   readonly error: unknown
 }
 
+/** For final responses, whose nextUpdate is the end of time: a year, as caches expect it (R4.52). */
+const LONGEST_MAX_AGE_SECONDS = 31_536_000
+
 export type Answer = StatusAnswer | ErrorAnswer
 
 export interface AnswerFacts {
@@ -58,6 +63,7 @@ export interface AnswerFacts {
   readonly origin: Origin
   readonly issuer: number
   readonly certStatus: StatusAnswer['certStatus']
+  readonly unrecorded?: boolean
   readonly hashAlgorithm: HashAlgorithm
   readonly window: Window
   readonly told: readonly Told[]
@@ -68,6 +74,7 @@ export interface AnswerFacts {
 export async function statusAnswer(facts: AnswerFacts): Promise<StatusAnswer> {
   const { der, origin, issuer, certStatus, hashAlgorithm, window, told, personal, policy } = facts
   const { maxAge } = policy
+  const unrecorded = facts.unrecorded ?? false
   const { nextUpdate, until } = window
   return {
     responseStatus: 'successful',
@@ -75,6 +82,7 @@ export async function statusAnswer(facts: AnswerFacts): Promise<StatusAnswer> {
     origin,
     issuer,
     certStatus,
+    unrecorded,
     hashAlgorithm,
     profile: policy.profile,
     asOf: Math.min(...told.map(({ asOf }) => asOf)),
@@ -85,12 +93,11 @@ export async function statusAnswer(facts: AnswerFacts): Promise<StatusAnswer> {
     nextUpdate,
     ...(until === undefined ? {} : { until }),
     freshUntil: Math.min(maxAge === 'refresh' ? refreshAt(window) : nextUpdate, until ?? nextUpdate),
-    maxAgeSeconds:
-      certStatus === 'unknown'
-        ? UNKNOWN_MAX_AGE_SECONDS
-        : typeof maxAge === 'number'
-          ? maxAge
-          : Number.MAX_SAFE_INTEGER,
+    maxAgeSeconds: unrecorded
+      ? UNKNOWN_MAX_AGE_SECONDS
+      : typeof maxAge === 'number'
+        ? maxAge
+        : LONGEST_MAX_AGE_SECONDS,
     etag: personal ? '' : await strongETag(der),
     lastModified: httpDate(window.producedAt),
     expires: httpDate(window.nextUpdate),

@@ -42,6 +42,8 @@ export interface ProvenStatus {
   /** Not before this: the window in which the status was signed. */
   readonly since: UnixSeconds
   readonly asOf: Sequence
+  /** DER of Extensions as the entry has them. */
+  readonly singleExtensions: Uint8Array | undefined
 }
 
 interface Found {
@@ -87,7 +89,8 @@ export class BundleSource {
   async prove(query: Query, asked: Asked, now: UnixSeconds): Promise<ProvenStatus | undefined> {
     const found = await this.#find(query, asked, now)
     if (found === undefined) return undefined
-    return { certStatus: found.entry.certStatus, since: found.window.thisUpdate, asOf: found.bundle.asOf }
+    const { certStatus, singleExtensions } = found.entry
+    return { certStatus, since: found.window.thisUpdate, asOf: found.bundle.asOf, singleExtensions }
   }
 
   async #find(query: Query, asked: Asked, now: UnixSeconds): Promise<Found | undefined> {

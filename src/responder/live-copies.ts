@@ -36,7 +36,7 @@ export class LiveCopies {
   }
 
   keep(query: Query, answer: StatusAnswer, now: UnixSeconds): void {
-    if (answer.certStatus === 'unknown') return // it would outlive the recording of the certificate in other isolates
+    if (answer.unrecorded) return // it would outlive the recording of the certificate in other isolates
     if (answer.until !== undefined) return // the copy would not know of it
     const seconds = Math.min(refreshAt(answer) - now, MAX_SECONDS)
     if (seconds < 1) return

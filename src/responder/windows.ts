@@ -2,9 +2,9 @@
  * Windows: thisUpdate, producedAt and nextUpdate of what we sign, and how long we may serve it. Every number has its
  * source; the combined envelope of the root programs is R4.35.
  */
-import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { NO_END, type UnixSeconds } from '../asn1/generalized-time.ts'
 import { SigningError } from '../ports/errors.ts'
-import type { IssuerPolicy } from '../ports/records.ts'
+import type { IssuerPolicy, IssuerRecord } from '../ports/records.ts'
 
 export interface Window {
   readonly thisUpdate: UnixSeconds
@@ -68,6 +68,22 @@ export function windowFrom(
   return { thisUpdate, producedAt: t0, nextUpdate }
 }
 
+/** The window of this issuer: as windowFrom, or without an end once the issuer is final (R4.52). */
+export function windowOf(
+  issuer: Pick<IssuerRecord, 'policy' | 'finalAt'>,
+  t0: UnixSeconds,
+  latest: UnixSeconds,
+  notAfter: UnixSeconds,
+  jitter = 0,
+): Window {
+  if (issuer.finalAt === undefined) return windowFrom(issuer.policy, t0, latest, notAfter, jitter)
+  return {
+    thisUpdate: Math.min(t0, Math.max(t0 - backdate(issuer.policy), latest)),
+    producedAt: t0,
+    nextUpdate: NO_END,
+  }
+}
+
 /** The same window for a serial that is not recorded: `unknown` ends early. */
 export function unknownWindow(window: Window): Window {
   return { ...window, nextUpdate: Math.min(window.nextUpdate, window.producedAt + UNKNOWN_SECONDS) }
@@ -75,6 +91,7 @@ export function unknownWindow(window: Window): Window {
 
 /** When a newer response is wanted: half of the window is over, or four days (R4.2, R4.3, R4.32). */
 export function refreshAt(window: Pick<Window, 'thisUpdate' | 'nextUpdate'>): UnixSeconds {
+  if (window.nextUpdate === NO_END) return NO_END
   return (
     window.thisUpdate + Math.min(Math.floor((window.nextUpdate - window.thisUpdate) / 2), MAX_AGE_SECONDS)
   )

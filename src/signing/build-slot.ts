@@ -5,7 +5,7 @@
  * status changed within the backdating (R1.31, attack 15). A signature is kept when status and CertID are unchanged, its
  * responder still signs for the issuer, and more than half of its window is left.
  */
-import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { NO_END, type UnixSeconds } from '../asn1/generalized-time.ts'
 import type {
   Bundle,
   BundleEntry,
@@ -20,10 +20,11 @@ import type { CertStatus } from '../ocsp/cert-status.ts'
 import { SingleResponseTemplate } from '../ocsp/single-response-template.ts'
 import type { CertificateRow, IssuerRecord, Sequence } from '../ports/records.ts'
 import { equalOctets } from '../responder/equal-octets.ts'
-import { backdate, resignAt, windowFrom } from '../responder/windows.ts'
+import { backdate, resignAt, windowOf } from '../responder/windows.ts'
 import { certStatusOf, earliestThisUpdate } from './cert-status.ts'
 import { sameStatus } from './check-response.ts'
 import type { ReadySigner } from './signers.ts'
+import { encodedExtensions } from './single-extensions.ts'
 
 /** Windows in one bundle (architecture of the format), two of them for the present build. */
 const MAX_KEPT_WINDOWS = 14
@@ -63,19 +64,27 @@ export async function buildSlot(slot: SlotToBuild): Promise<BuiltSlot> {
   let signatures = 0
   for (const row of rows) {
     if (row.notBefore > t0) continue // not before its time: producedAt must lie inside its validity (R1.65)
-    const certStatus = certStatusOf(row)
+    if (row.status === 'reserved' && issuer.compromisedAt === undefined) continue // not answered yet (R1.42)
+    const certStatus = certStatusOf(row, issuer)
     const kept = keep(row, certStatus)
     const window = kept === undefined ? undefined : plan.keep(kept.window)
     if (kept !== undefined && window !== undefined) {
-      entries.push({ serial: row.serial, certStatus, window, signatures: kept.signatures })
+      entries.push({ ...kept, serial: row.serial, certStatus, window })
       continue
     }
-    const fresh = plan.open(earliestThisUpdate(row))
+    const fresh = plan.open(earliestThisUpdate(row, issuer))
+    const singleExtensions = fresh.extensions(row)
     const signed: Uint8Array[] = []
     for (const template of fresh.templates(variants))
-      signed.push(await ready.signer.sign(template.encode(row.serial, certStatus)))
+      signed.push(await ready.signer.sign(template.encode(row.serial, certStatus, singleExtensions)))
     signatures += signed.length
-    entries.push({ serial: row.serial, certStatus, window: fresh.index, signatures: signed })
+    entries.push({
+      serial: row.serial,
+      certStatus,
+      window: fresh.index,
+      signatures: signed,
+      ...(singleExtensions === undefined ? {} : { singleExtensions }),
+    })
   }
   const { windows, responders } = plan
   return {
@@ -93,7 +102,7 @@ export async function buildSlot(slot: SlotToBuild): Promise<BuiltSlot> {
     thisUpdate: windows.reduce((oldest, { thisUpdate }) => Math.min(oldest, thisUpdate), t0),
     refreshAt: windows.reduce(
       (first, window) => Math.min(first, resignAt(window)),
-      t0 + issuer.policy.validitySeconds,
+      issuer.finalAt === undefined ? t0 + issuer.policy.validitySeconds : NO_END,
     ),
     nextUpdate: windows.reduce((last, { nextUpdate }) => Math.max(last, nextUpdate), t0),
   }
@@ -101,6 +110,7 @@ export async function buildSlot(slot: SlotToBuild): Promise<BuiltSlot> {
 
 interface FreshWindow {
   readonly index: number
+  readonly extensions: ReturnType<typeof encodedExtensions>
   templates(variants: readonly BundleVariant[]): readonly SingleResponseTemplate[]
 }
 
@@ -144,7 +154,7 @@ class WindowPlan {
   #fresh(latest: UnixSeconds): FreshWindow {
     const { issuer, t0, ready, lease } = this.#slot
     const jitter = hash32(new Uint8Array([lease.slot >>> 16, lease.slot >>> 8, lease.slot]), issuer.id)
-    const window = windowFrom(issuer.policy, t0, latest, ready.notAfter, jitter)
+    const window = windowOf(issuer, t0, latest, ready.notAfter, jitter)
     const { responder, signer } = ready
     const index =
       this.windows.push({
@@ -160,6 +170,7 @@ class WindowPlan {
     const responderID = { byKey: responder.keyHash }
     return {
       index,
+      extensions: encodedExtensions(issuer, t0),
       templates: (variants) => {
         made ??= variants.map((variant) => new SingleResponseTemplate({ ...window, responderID, variant }))
         return made
@@ -180,15 +191,17 @@ function keeper(
 ): (
   row: CertificateRow,
   certStatus: CertStatus,
-) => { window: number; signatures: readonly (Uint8Array | undefined)[] } | undefined {
+) => Pick<BundleEntry, 'window' | 'signatures' | 'singleExtensions'> | undefined {
   if (previous === undefined || previous.asOf < floor || !sameVariants(previous.variants, variants))
     return () => undefined
   const active = new Set(issuer.responders.filter(({ retired }) => !retired).map(({ id }) => id))
   const lasting = previous.windows.map((window) => {
     const responder = previous.responders[window.responder]
     const isLonger = window.nextUpdate - window.thisUpdate >= issuer.policy.validitySeconds // it was shortened since
-    const mayStay = responder !== undefined && active.has(responder.id) && resignAt(window) > t0 && !isLonger
-    return mayStay ? window : undefined
+    const fits = issuer.finalAt === undefined ? !isLonger : window.nextUpdate === NO_END
+    if (responder === undefined || !active.has(responder.id) || resignAt(window) <= t0 || !fits)
+      return undefined
+    return { ...window, extensions: encodedExtensions(issuer, window.producedAt) }
   })
   return (row, certStatus) => {
     if (row.rev > previous.asOf) return undefined
@@ -196,10 +209,21 @@ function keeper(
     if (entry === undefined || entry.verbatim !== undefined || !sameStatus(entry.certStatus, certStatus))
       return undefined
     const window = lasting[entry.window]
-    if (window === undefined || window.thisUpdate < earliestThisUpdate(row)) return undefined
+    if (window === undefined || window.thisUpdate < earliestThisUpdate(row, issuer)) return undefined
     if (entry.signatures.some((signature) => signature === undefined)) return undefined
-    return { window: entry.window, signatures: entry.signatures }
+    const { singleExtensions } = entry
+    if (!sameExtensions(singleExtensions, window.extensions(row))) return undefined
+    const { signatures } = entry
+    return {
+      window: entry.window,
+      signatures,
+      ...(singleExtensions === undefined ? {} : { singleExtensions }),
+    }
   }
+}
+
+function sameExtensions(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : equalOctets(a, b)
 }
 
 function sameVariants(a: readonly BundleVariant[], b: readonly BundleVariant[]): boolean {

@@ -2,6 +2,7 @@
  * Nothing is published unchecked (law 5): every response of a bundle is rebuilt from its bytes, parsed and compared with
  * what was meant, and one signature per window and hash is verified with the public key.
  */
+import { NO_END } from '../asn1/generalized-time.ts'
 import type { BundleEntry } from '../bundle/bundle-format.ts'
 import { Bundle } from '../bundle/bundle-format.ts'
 import type { BundleContent } from '../bundle/bundle-writer.ts'
@@ -36,7 +37,7 @@ export async function checkBundle(
     if (entry === undefined || responder === undefined || verify === undefined)
       failed('an entry cannot be found again')
     if (meant.certStatus.type === 'unknown') failed('a bundle never says unknown')
-    const notAfter = Math.min(responder.notAfter, issuer.notAfter)
+    const notAfter = issuer.finalAt === undefined ? Math.min(responder.notAfter, issuer.notAfter) : NO_END
     for (let variant = 0; variant < content.variants.length; variant += 1) {
       const der = bundle.response(entry, variant)
       if (der === undefined) failed('a variant is missing')
@@ -63,5 +64,9 @@ function meantSingle(entry: BundleEntry, variant: number, content: BundleContent
   const asked = content.variants[variant]
   if (window === undefined || asked === undefined) failed('an entry names no window or hash of the bundle')
   const { thisUpdate, nextUpdate } = window
-  return { ...asked, serialNumber: entry.serial, certStatus: entry.certStatus, thisUpdate, nextUpdate }
+  const { serial, certStatus, singleExtensions } = entry
+  return {
+    ...{ ...asked, serialNumber: serial, certStatus, thisUpdate, nextUpdate },
+    ...(singleExtensions === undefined ? {} : { singleExtensions }),
+  }
 }

@@ -4,6 +4,7 @@ import type { BasicOCSPResponse, SingleResponse } from '../ocsp/basic-response.t
 import type { CertStatus } from '../ocsp/cert-status.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { hashAlgorithmOf } from '../pkix/algorithm-identifier.ts'
+import { encodeExtensions } from '../pkix/extensions.ts'
 import { SigningError } from '../ports/errors.ts'
 import { equalOctets } from '../responder/equal-octets.ts'
 
@@ -16,7 +17,11 @@ export interface MeantSingle {
   readonly certStatus: CertStatus
   readonly thisUpdate: UnixSeconds
   readonly nextUpdate: UnixSeconds
+  /** DER of Extensions. */
+  readonly singleExtensions?: Uint8Array
 }
+
+const NONE = new Uint8Array(0)
 
 /**
  * @param meant in the order of the responses
@@ -39,7 +44,7 @@ export function checkResponse(
 }
 
 function checkSingle(
-  { certID, certStatus, thisUpdate, nextUpdate }: SingleResponse,
+  { certID, certStatus, thisUpdate, nextUpdate, singleExtensions }: SingleResponse,
   meant: MeantSingle,
   producedAt: UnixSeconds,
   notAfter: UnixSeconds,
@@ -51,6 +56,9 @@ function checkSingle(
   if (!equalOctets(certID.issuerNameHash, meant.issuerNameHash)) failed('a response is about another issuer')
   if (!sameStatus(certStatus, meant.certStatus)) failed('a response has another status')
   if (thisUpdate !== meant.thisUpdate || nextUpdate !== meant.nextUpdate) failed('a response has other times')
+  const extensions = singleExtensions === undefined ? NONE : encodeExtensions(singleExtensions)
+  if (!equalOctets(extensions, meant.singleExtensions ?? NONE))
+    failed('a response has other singleExtensions')
   if (thisUpdate > producedAt || nextUpdate <= thisUpdate) failed('times are out of order (R1.62)')
   if (certStatus.type === 'revoked' && certStatus.revocationTime > thisUpdate)
     failed('revocationTime is after thisUpdate (R1.31)')

@@ -2,15 +2,17 @@
  * Answers signed now. The status comes from a usable bundle entry or from D1's primary; t0 is taken before it is read, and
  * after signing the overlay is asked once more, because a revocation may have been published meanwhile (attack 8).
  */
-import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { NO_END, type UnixSeconds } from '../asn1/generalized-time.ts'
 import type { SingleResponse } from '../ocsp/basic-response.ts'
 import { encodeResponseData } from '../ocsp/basic-response.ts'
 import type { CertStatus } from '../ocsp/cert-status.ts'
 import { nonceExtension } from '../ocsp/nonce.ts'
 import { decodeSuccessfulResponse } from '../ocsp/ocsp-response.ts'
+import { EXTENDED_REVOKE } from '../ocsp/single-extensions.ts'
 import { assembleOCSPResponse } from '../ocsp/single-response-template.ts'
 import type { OverlayRoot } from '../overlay/root.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
+import { type Extension, encodeExtensions } from '../pkix/extensions.ts'
 import { FreshnessError, RequestRefused, SigningError, StorageError } from '../ports/errors.ts'
 import type { Clock, StatusStore } from '../ports/ports.ts'
 import type { CertificateRow, Sequence } from '../ports/records.ts'
@@ -19,15 +21,16 @@ import type { StatusAnswer } from '../responder/answer.ts'
 import { statusAnswer } from '../responder/answer.ts'
 import { answerKey } from '../responder/answer-memory.ts'
 import { Budget } from '../responder/budget.ts'
-import type { BundleSource } from '../responder/bundle-source.ts'
+import type { BundleSource, ProvenStatus } from '../responder/bundle-source.ts'
 import type { Asked, Query } from '../responder/query.ts'
 import type { Window } from '../responder/windows.ts'
-import { unknownWindow, windowFrom } from '../responder/windows.ts'
+import { unknownWindow, windowOf } from '../responder/windows.ts'
 import { AbsentSerials } from './absent-serials.ts'
-import { certStatusOf, earliestThisUpdate } from './cert-status.ts'
+import { certStatusOf, compromiseOf, earliestThisUpdate } from './cert-status.ts'
 import type { MeantSingle } from './check-response.ts'
 import { checkResponse } from './check-response.ts'
 import type { ReadySigner, SignerPool } from './signers.ts'
+import { recordedExtensions, recordedIn, singleExtensions } from './single-extensions.ts'
 
 /** Look-ups of D1 for serials that may not exist, a second and isolate (attack 17). Found ones do not count. */
 const MISSES_PER_SECOND = 50
@@ -51,8 +54,22 @@ interface Status {
   readonly certStatus: CertStatus
   readonly since: UnixSeconds
   readonly asOf: Sequence
+  /** Extensions recorded with the certificate; undefined: it is not recorded. */
+  readonly recorded: readonly Extension[] | undefined
   /** Position of the last change; asOf when only that is known, 0 for a serial that is not recorded. */
   readonly revision: Sequence
+}
+
+/** What a serial that is not recorded is under the policy `revoked-extended` (RFC 6960 2.2, R1.36): 1970, on hold. */
+const NON_ISSUED: CertStatus = { type: 'revoked', revocationTime: 0, revocationReason: 6 }
+
+/** A CRL-only issuer says good for whatever it does not list, for as long as it says anything. */
+function isUnrecorded({ certStatus }: Status): boolean {
+  return certStatus.type === 'unknown' || certStatus === NON_ISSUED
+}
+
+function provenStatus(asked: Asked, { singleExtensions, ...proven }: ProvenStatus): Status {
+  return { asked, ...proven, revision: proven.asOf, recorded: recordedIn(singleExtensions) }
 }
 
 export class LiveSource {
@@ -101,7 +118,7 @@ export class LiveSource {
     if (mayProve)
       for (const one of asked) {
         const found = await this.#ports.bundles.prove(query, one, t0)
-        if (found !== undefined) proven.set(one, { asked: one, ...found, revision: found.asOf })
+        if (found !== undefined) proven.set(one, provenStatus(one, found))
       }
     const open = asked.filter((one) => !proven.has(one))
     if (open.length > 0)
@@ -127,47 +144,55 @@ export class LiveSource {
     asOf: Sequence,
     t0: UnixSeconds,
   ): Status {
-    if (row !== undefined)
-      return {
-        asked,
-        certStatus: certStatusOf(row, query.issuer),
-        since: earliestThisUpdate(row, query.issuer),
-        asOf,
-        revision: row.rev,
-      }
-    switch (query.issuer.policy.unknown) {
+    const { issuer } = query
+    if (row !== undefined) {
+      const [certStatus, since] = [certStatusOf(row, issuer), earliestThisUpdate(row, issuer)]
+      return { asked, certStatus, since, asOf, revision: row.rev, recorded: recordedExtensions(row) }
+    }
+    const absent = { asked, since: 0, asOf, revision: 0, recorded: undefined }
+    const compromise = compromiseOf(issuer)
+    if (compromise !== undefined)
+      return { ...absent, certStatus: compromise, since: issuer.compromisedAt ?? 0 }
+    switch (issuer.policy.unknown) {
       case 'unauthorized':
-        this.absent.add(query.issuer, asked, asOf, t0)
+        this.absent.add(issuer, asked, asOf, t0)
         throw new RequestRefused('unknownSerial')
       case 'unknown':
-        return { asked, certStatus: { type: 'unknown' }, since: 0, asOf, revision: 0 }
+        return { ...absent, certStatus: { type: 'unknown' } }
       case 'revoked-extended':
-        return { asked, certStatus: { type: 'unknown' }, since: 0, asOf, revision: 0 }
+        return { ...absent, certStatus: NON_ISSUED }
       case 'good': // the operator said in words that only revoked certificates are recorded (R1.33)
-        return { asked, certStatus: { type: 'good' }, since: 0, asOf, revision: 0 }
+        return { ...absent, certStatus: { type: 'good' } }
     }
   }
 
   async #sign(query: Query, statuses: readonly Status[], t0: UnixSeconds): Promise<StatusAnswer> {
     const { issuer, nonce, asked } = query
     const ready = await this.#ports.signers.ready(issuer, t0)
-    const windows = statuses.map(({ certStatus, since }) => {
-      const window = windowFrom(issuer.policy, t0, since, ready.notAfter)
-      if (since > t0) return { ...window, until: since } // it is not valid yet, and then producedAt would lie outside (R1.65)
-      return certStatus.type === 'unknown' ? unknownWindow(window) : window
+    const windows = statuses.map((status) => {
+      const window = windowOf(issuer, t0, status.since, ready.notAfter)
+      if (status.since > t0) return { ...window, until: status.since } // it is not valid yet, and then producedAt would lie outside (R1.65)
+      return isUnrecorded(status) ? unknownWindow(window) : window
     })
-    const responses = statuses.map(({ asked, certStatus }, i) =>
-      single(asked, certStatus, windows[i] ?? noWindow()),
-    )
-    const der = await signResponses(ready, t0, responses, nonce === undefined ? [] : [nonceExtension(nonce)])
+    const responses = statuses.map(({ asked, certStatus, recorded }, i) => {
+      const extensions = recorded === undefined ? undefined : singleExtensions(issuer, recorded, t0)
+      return single(asked, certStatus, windows[i] ?? noWindow(), extensions)
+    })
+    const responseExtensions = [
+      ...(nonce === undefined ? [] : [nonceExtension(nonce)]),
+      ...(statuses.some(({ certStatus }) => certStatus === NON_ISSUED) ? [EXTENDED_REVOKE] : []), // R1.36, R1.90
+    ]
+    const der = await signResponses(ready, t0, responses, responseExtensions)
     const meant = responses.map((response, i) => meantSingle(response, asked[i]?.hashAlgorithm ?? 'SHA-1'))
-    checkResponse(decodeSuccessfulResponse(der), meant, ready.notAfter)
+    const notAfter = issuer.finalAt === undefined ? ready.notAfter : NO_END
+    checkResponse(decodeSuccessfulResponse(der), meant, notAfter)
     const only = statuses.length === 1 ? statuses[0] : undefined
     return statusAnswer({
       der,
       origin: 'live',
       issuer: issuer.id,
       certStatus: only?.certStatus.type ?? 'several',
+      unrecorded: statuses.some(isUnrecorded),
       hashAlgorithm: query.first.hashAlgorithm,
       window: intersection(windows, t0),
       told: statuses.map(({ asOf, revision }) => ({ asOf, revision })),
@@ -189,7 +214,7 @@ export async function signResponses(
   ready: ReadySigner,
   producedAt: UnixSeconds,
   responses: readonly SingleResponse[],
-  responseExtensions: readonly ReturnType<typeof nonceExtension>[],
+  responseExtensions: readonly Extension[],
 ): Promise<Uint8Array> {
   const { responder, signer } = ready
   const tbs = encodeResponseData({
@@ -207,12 +232,14 @@ function single(
   { certID }: Asked,
   certStatus: CertStatus,
   { thisUpdate, nextUpdate }: Window,
+  extensions: readonly Extension[] | undefined,
 ): SingleResponse {
-  return { certID, certStatus, thisUpdate, nextUpdate }
+  const response = { certID, certStatus, thisUpdate, nextUpdate }
+  return extensions === undefined ? response : { ...response, singleExtensions: extensions }
 }
 
 function meantSingle(response: SingleResponse, hashAlgorithm: HashAlgorithm): MeantSingle {
-  const { certID, certStatus, thisUpdate, nextUpdate } = response
+  const { certID, certStatus, thisUpdate, nextUpdate, singleExtensions } = response
   const { issuerNameHash, issuerKeyHash, serialNumber } = certID
   const until = nextUpdate ?? thisUpdate // always there; the check refuses it otherwise
   return {
@@ -223,6 +250,7 @@ function meantSingle(response: SingleResponse, hashAlgorithm: HashAlgorithm): Me
     certStatus,
     thisUpdate,
     nextUpdate: until,
+    ...(singleExtensions === undefined ? {} : { singleExtensions: encodeExtensions(singleExtensions) }),
   }
 }
 

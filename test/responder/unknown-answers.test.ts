@@ -12,6 +12,7 @@ function answer(certStatus: StatusAnswer['certStatus']): StatusAnswer {
     origin: 'live',
     issuer: 1,
     certStatus,
+    unrecorded: certStatus === 'unknown',
     hashAlgorithm: 'SHA-256',
     profile: 'private',
     asOf: 5,
