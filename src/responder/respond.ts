@@ -87,7 +87,7 @@ export async function respondToAny(
   let refusal: Answer | undefined
   for (const der of candidates) {
     const answer = await respond(der, ports)
-    if (answer.responseStatus === 'successful' && answer.certStatus !== 'unknown') return answer
+    if (answer.responseStatus === 'successful' && !answer.unrecorded) return answer
     const known =
       'error' in answer && answer.error instanceof RequestRefused && answer.error.reason === 'unknownSerial'
     if (refusal === undefined || known || answer.responseStatus === 'successful') refusal = answer
