@@ -1,53 +1,59 @@
 /**
- * Nothing is published unchecked (law 5): every response of a bundle is rebuilt from its bytes, parsed and compared with
- * what was meant, and one signature per window and hash is verified with the public key.
+ * Nothing is published unchecked (law 5): every response of a bundle is rebuilt from its bytes and passes the gate of
+ * src/lint, and one signature per window and hash is verified with the public key.
  */
-import { NO_END } from '../asn1/generalized-time.ts'
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { BundleEntry } from '../bundle/bundle-format.ts'
 import { Bundle } from '../bundle/bundle-format.ts'
 import type { BundleContent } from '../bundle/bundle-writer.ts'
 import { serialHash } from '../bundle/slot.ts'
-import { encodeResponseData } from '../ocsp/basic-response.ts'
-import { decodeSuccessfulResponse } from '../ocsp/ocsp-response.ts'
+import { lint, lintSignature } from '../lint/index.ts'
 import type { IssuerRecord, ResponderRecord } from '../ports/records.ts'
 import type { MeantSingle } from './check-response.ts'
-import { checkResponse, failed } from './check-response.ts'
+import { failed, gateContext, refuse } from './check-response.ts'
 import type { Verifier } from './webcrypto-signer.ts'
 import { importVerifier } from './webcrypto-signer.ts'
 
-/** @throws SigningError.selfCheckFailed */
+/**
+ * @param now when it is to be published; without it, nothing is said of responses that are over
+ * @throws SigningError.selfCheckFailed
+ */
 export async function checkBundle(
   bytes: Uint8Array,
   content: BundleContent,
   issuer: IssuerRecord,
+  now?: UnixSeconds,
 ): Promise<void> {
   const bundle = Bundle.open(bytes)
   if (bundle.count !== content.entries.length) failed('the bundle has lost entries')
   const responders = content.windows.map(({ responder }) =>
     signerOf(content.responders[responder]?.id, issuer),
   )
+  const contexts = responders.map((responder) => gateContext(issuer, responder, now))
   const verifiers = await Promise.all(
     responders.map(({ spki, algorithm }) => importVerifier(spki, algorithm)),
   )
   const verified = new Set<number>()
   for (const meant of content.entries) {
     const entry = bundle.find(meant.serial, serialHash(meant.serial))
-    const responder = responders[meant.window]
+    const context = contexts[meant.window]
     const verify: Verifier | undefined = verifiers[meant.window]
-    if (entry === undefined || responder === undefined || verify === undefined)
+    if (entry === undefined || context === undefined || verify === undefined)
       failed('an entry cannot be found again')
     if (meant.certStatus.type === 'unknown') failed('a bundle never says unknown')
-    const notAfter = issuer.finalAt === undefined ? Math.min(responder.notAfter, issuer.notAfter) : NO_END
     for (let variant = 0; variant < content.variants.length; variant += 1) {
       const der = bundle.response(entry, variant)
       if (der === undefined) failed('a variant is missing')
-      const response = decodeSuccessfulResponse(der)
-      checkResponse(response, [meantSingle(meant, variant, content)], notAfter)
+      const report = lint(der, {
+        ...context,
+        meant: [meantSingle(meant, variant, content)],
+        meantExtensions: [],
+      })
+      refuse(report.findings)
       const key = meant.window * content.variants.length + variant
       if (verified.has(key)) continue
       verified.add(key)
-      if (!(await verify(encodeResponseData(response.tbsResponseData), response.signature)))
-        failed('a signature does not verify with the responder certificate')
+      refuse(await lintSignature(report, verify))
     }
   }
 }
@@ -63,10 +69,7 @@ function meantSingle(entry: BundleEntry, variant: number, content: BundleContent
   const window = content.windows[entry.window]
   const asked = content.variants[variant]
   if (window === undefined || asked === undefined) failed('an entry names no window or hash of the bundle')
-  const { thisUpdate, nextUpdate } = window
   const { serial, certStatus, singleExtensions } = entry
-  return {
-    ...{ ...asked, serialNumber: serial, certStatus, thisUpdate, nextUpdate },
-    ...(singleExtensions === undefined ? {} : { singleExtensions }),
-  }
+  const { thisUpdate, nextUpdate } = window
+  return { ...asked, serialNumber: serial, certStatus, thisUpdate, nextUpdate, singleExtensions }
 }

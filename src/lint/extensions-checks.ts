@@ -1,0 +1,395 @@
+/** responseExtensions and singleExtensions: where each may stand, and its form (R1.71, R1.8x, R3.x, R4.2x, R4.5x). */
+import { DERReader } from '../asn1/der-reader.ts'
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { OID } from '../asn1/oid.ts'
+import type { SingleResponse } from '../ocsp/basic-response.ts'
+import { MAX_NONCE_OCTETS } from '../ocsp/nonce.ts'
+import { HASH_LENGTH, hashAlgorithmOf, readAlgorithmIdentifier } from '../pkix/algorithm-identifier.ts'
+import type { Extension } from '../pkix/extensions.ts'
+import type { LintCheck, Verdict } from './check.ts'
+import { NEED, response, single } from './check.ts'
+import type { CertificateFacts } from './context.ts'
+import { extensionsOf } from './judged.ts'
+import { sameOctets } from './octets.ts'
+
+const IA5_STRING = 0x16
+const CERTIFICATE_ISSUER = '2.5.29.29'
+/** What only a SingleResponse may carry. */
+const OF_SINGLES = new Set<string>([
+  OID.ocspCRL,
+  OID.ocspArchiveCutoff,
+  OID.certHash,
+  OID.sctList,
+  OID.invalidityDate,
+  OID.crlReasonCode,
+  CERTIFICATE_ISSUER,
+])
+const OF_RESPONSES = new Set<string>([OID.ocspNonce, OID.ocspExtendedRevoke])
+const OF_REQUESTS = new Set<string>([
+  OID.ocspResponse,
+  OID.ocspServiceLocator,
+  OID.ocspPreferredSignatureAlgorithms,
+])
+
+export const EXTENSIONS_CHECKS: readonly LintCheck[] = [
+  response(
+    'R1.50',
+    'response-extensions-empty',
+    'error',
+    0,
+    'Extensions without one are left out',
+    ({ data }) => data.responseExtensions?.length === 0,
+  ),
+  response(
+    'R1.50',
+    'response-extension-twice',
+    'error',
+    0,
+    'an extension may stand there once',
+    ({ extensions }) => twice(extensions),
+  ),
+  response(
+    'R1.71',
+    'response-extension-critical',
+    'error',
+    0,
+    'no extension of a response is critical',
+    ({ extensions }) =>
+      extensions.find(({ critical, extnID }) => critical && !OF_RESPONSES.has(extnID))?.extnID ?? false,
+  ),
+  response(
+    'R1.84',
+    'response-extension-misplaced',
+    'error',
+    0,
+    'it belongs into singleExtensions',
+    ({ extensions }) => among(extensions, OF_SINGLES),
+  ),
+  response(
+    'R2.4',
+    'response-extension-needless',
+    'warning',
+    0,
+    'only nonce and extended-revoke should stand in responseExtensions',
+    ({ extensions }) =>
+      extensions.find(
+        ({ extnID }) => !OF_RESPONSES.has(extnID) && !OF_SINGLES.has(extnID) && !OF_REQUESTS.has(extnID),
+      )?.extnID ?? false,
+  ),
+  response(
+    'R1.85',
+    'response-extension-of-requests',
+    'warning',
+    0,
+    'it is an extension of requests',
+    ({ extensions }) => among(extensions, OF_REQUESTS),
+  ),
+  response(
+    'R3.8',
+    'nonce-critical',
+    'error',
+    0,
+    'the nonce must not be critical',
+    ({ extensions }) => find(extensions, OID.ocspNonce)?.critical === true,
+  ),
+  response(
+    'R3.5',
+    'nonce-length',
+    'error',
+    0,
+    `a nonce has 1 to ${MAX_NONCE_OCTETS} octets`,
+    ({ extensions }) => {
+      const octets = nonceOf(extensions)
+      return (
+        octets !== undefined &&
+        (octets.length === 0 || octets.length > MAX_NONCE_OCTETS) &&
+        `${octets.length} octets`
+      )
+    },
+  ),
+  response(
+    'R3.11',
+    'nonce-form',
+    'warning',
+    0,
+    'a nonce should be an OCTET STRING within extnValue',
+    ({ extensions, context }) => {
+      const nonce = find(extensions, OID.ocspNonce)?.extnValue
+      return nonce !== undefined && !isForm(nonce, octetString) && !sameOctets(nonce, context.question?.nonce)
+    },
+  ),
+  response(
+    'R3.9',
+    'nonce-unasked',
+    'error',
+    NEED.question,
+    'no nonce where none was asked',
+    ({ extensions, context }) =>
+      context.question?.nonce === undefined && find(extensions, OID.ocspNonce) !== undefined,
+  ),
+  response(
+    'R3.3',
+    'nonce-other',
+    'error',
+    NEED.question,
+    'the nonce has to be that of the request, octet for octet',
+    ({ extensions, context }) => {
+      const [nonce, asked] = [find(extensions, OID.ocspNonce)?.extnValue, context.question?.nonce]
+      return nonce !== undefined && asked !== undefined && !sameOctets(nonce, asked)
+    },
+  ),
+  response(
+    'R1.36',
+    'extended-revoke-critical',
+    'error',
+    0,
+    'extended-revoke must not be critical',
+    ({ extensions }) => find(extensions, OID.ocspExtendedRevoke)?.critical === true,
+  ),
+  response(
+    'R1.90',
+    'extended-revoke-value',
+    'error',
+    0,
+    'the value of extended-revoke has to be NULL (05 00)',
+    ({ extensions }) => {
+      const value = find(extensions, OID.ocspExtendedRevoke)?.extnValue
+      return value !== undefined && !(value.length === 2 && value[0] === 5 && value[1] === 0)
+    },
+  ),
+  response(
+    'R1.37',
+    'extended-revoke-profile',
+    'error',
+    NEED.publicTrust,
+    'extended-revoke is not for public trust',
+    ({ extensions }) => find(extensions, OID.ocspExtendedRevoke) !== undefined,
+  ),
+
+  single(
+    'R1.50',
+    'single-extensions-empty',
+    'error',
+    0,
+    'Extensions without one are left out',
+    ({ singleExtensions }) => singleExtensions?.length === 0,
+  ),
+  single('R1.50', 'single-extension-twice', 'error', 0, 'an extension may stand there once', (one) =>
+    twice(extensionsOf(one)),
+  ),
+  single(
+    'R1.71',
+    'single-extension-critical',
+    'error',
+    0,
+    'no extension of a response is critical',
+    (one) => extensionsOf(one).find(({ critical }) => critical)?.extnID ?? false,
+  ),
+  single(
+    'R3.7',
+    'nonce-in-single',
+    'error',
+    0,
+    'the nonce belongs into responseExtensions',
+    (one) => find(extensionsOf(one), OID.ocspNonce) !== undefined,
+  ),
+  single(
+    'R1.36',
+    'extended-revoke-in-single',
+    'error',
+    0,
+    'extended-revoke belongs into responseExtensions',
+    (one) => find(extensionsOf(one), OID.ocspExtendedRevoke) !== undefined,
+  ),
+  single('R1.85', 'single-extension-of-requests', 'warning', 0, 'it is an extension of requests', (one) =>
+    among(extensionsOf(one), OF_REQUESTS),
+  ),
+  single(
+    'R4.20',
+    'reason-code-in-single',
+    'public-trust',
+    0,
+    'reasonCode does not belong into singleExtensions',
+    (one) => find(extensionsOf(one), OID.crlReasonCode) !== undefined,
+  ),
+  single('R1.83', 'archive-cutoff-form', 'error', 0, 'archiveCutoff has to be a GeneralizedTime', (one) =>
+    isOtherForm(one, OID.ocspArchiveCutoff, time),
+  ),
+  single(
+    'R1.83',
+    'archive-cutoff-late',
+    'error',
+    0,
+    'archiveCutoff must not lie after producedAt',
+    (one, { producedAt }) => (timeOf(one, OID.ocspArchiveCutoff) ?? Number.NaN) > producedAt,
+  ),
+  single(
+    'R4.51',
+    'archive-cutoff-value',
+    'warning',
+    NEED.archiveCutoff | NEED.issuerNotBefore,
+    "archiveCutoff should be what the policy says: producedAt less the retention, or the issuer's notBefore",
+    (one, { context, producedAt }) => {
+      const { archiveCutoff, issuer } = context
+      const meant = typeof archiveCutoff === 'number' ? producedAt - archiveCutoff : issuer?.notBefore
+      const found = timeOf(one, OID.ocspArchiveCutoff)
+      return found !== undefined && found !== meant
+    },
+  ),
+  single(
+    'R1.81',
+    'crl-reference-form',
+    'error',
+    0,
+    'a CRL reference is a SEQUENCE of [0] url, [1] number and [2] time',
+    (one) => isOtherForm(one, OID.ocspCRL, crlReference),
+  ),
+  single(
+    'R1.81',
+    'crl-reference-not-revoked',
+    'error',
+    0,
+    'a CRL reference is for revoked certificates',
+    (one) => isNotRevokedWith(one, OID.ocspCRL),
+  ),
+  single('R1.84', 'invalidity-date-form', 'error', 0, 'invalidityDate has to be a GeneralizedTime', (one) =>
+    isOtherForm(one, OID.invalidityDate, time),
+  ),
+  single(
+    'R1.84',
+    'invalidity-date-not-revoked',
+    'error',
+    0,
+    'invalidityDate is for revoked certificates',
+    (one) => isNotRevokedWith(one, OID.invalidityDate),
+  ),
+  single(
+    'R4.53',
+    'cert-hash-form',
+    'error',
+    0,
+    'certHash is a SEQUENCE of AlgorithmIdentifier and OCTET STRING, of the length of that hash',
+    (one) => isOtherForm(one, OID.certHash, certHash),
+  ),
+  single(
+    'R4.53',
+    'cert-hash-unknown',
+    'error',
+    0,
+    'certHash must not stand beside unknown',
+    (one) => one.certStatus.type === 'unknown' && find(extensionsOf(one), OID.certHash) !== undefined,
+  ),
+  single(
+    'R4.53',
+    'cert-hash-value',
+    'error',
+    NEED.certificates,
+    'certHash has to be the hash of the whole certificate',
+    (one, judged) => isOtherCertHash(one, judged.certificateOf(one)),
+  ),
+  single(
+    'R1.91',
+    'sct-list-form',
+    'error',
+    0,
+    'an SCT list is an OCTET STRING with a list in the encoding of TLS, not empty',
+    (one) => isOtherForm(one, OID.sctList, sctList),
+  ),
+]
+
+function find(list: readonly Extension[], extnID: string): Extension | undefined {
+  return list.find((extension) => extension.extnID === extnID)
+}
+
+function among(list: readonly Extension[], ids: ReadonlySet<string>): string | false {
+  return list.find(({ extnID }) => ids.has(extnID))?.extnID ?? false
+}
+
+function twice(list: readonly Extension[]): string | false {
+  return list.find(({ extnID }, i) => list.findIndex((other) => other.extnID === extnID) < i)?.extnID ?? false
+}
+
+/** Octets of the nonce itself; a bare one of old clients is its own content (R3.11). */
+function nonceOf(extensions: readonly Extension[]): Uint8Array | undefined {
+  const value = find(extensions, OID.ocspNonce)?.extnValue
+  return value && (read(value, octetString) ?? value)
+}
+
+function isNotRevokedWith(one: SingleResponse, extnID: string): boolean {
+  return one.certStatus.type !== 'revoked' && find(extensionsOf(one), extnID) !== undefined
+}
+
+/** There, and not in the form that `reader` reads. */
+function isOtherForm(one: SingleResponse, extnID: string, reader: (reader: DERReader) => unknown): Verdict {
+  const value = find(extensionsOf(one), extnID)?.extnValue
+  return value !== undefined && !isForm(value, reader)
+}
+
+function timeOf(one: SingleResponse, extnID: string): UnixSeconds | undefined {
+  const value = find(extensionsOf(one), extnID)?.extnValue
+  return value && read(value, time)
+}
+
+function isOtherCertHash(one: SingleResponse, certificate: CertificateFacts | undefined): boolean {
+  const value = find(extensionsOf(one), OID.certHash)?.extnValue
+  const found = value && read(value, certHash)
+  const meant = found && certificate?.digest?.(found.hash)
+  return found !== undefined && meant !== undefined && !sameOctets(found.digest, meant)
+}
+
+function isForm(value: Uint8Array, reader: (reader: DERReader) => unknown): boolean {
+  return read(value, reader) !== undefined
+}
+
+/** undefined when the octets are something else. */
+function read<T>(value: Uint8Array, from: (reader: DERReader) => T): T | undefined {
+  const reader = new DERReader(value)
+  try {
+    const found = from(reader)
+    reader.finish()
+    return found
+  } catch {
+    return undefined
+  }
+}
+
+function time(reader: DERReader): UnixSeconds {
+  return reader.generalizedTime()
+}
+
+function octetString(reader: DERReader): Uint8Array {
+  return reader.octetString()
+}
+
+/** CrlID (RFC 6960 4.4.2), all of them optional. */
+function crlReference(reader: DERReader): true {
+  return reader.sequence((fields) => {
+    fields.optionalExplicit(0, (field) => field.raw(IA5_STRING))
+    fields.optionalExplicit(1, (field) => field.integerBytes())
+    fields.optionalExplicit(2, (field) => field.generalizedTime())
+    return true
+  })
+}
+
+/** CertHash (Common PKI part 4). @throws for a hash that we do not know */
+function certHash(reader: DERReader): {
+  readonly hash: keyof typeof HASH_LENGTH
+  readonly digest: Uint8Array
+} {
+  return reader.sequence((fields) => {
+    const hash = hashAlgorithmOf(readAlgorithmIdentifier(fields).algorithm)
+    const digest = fields.octetString()
+    if (hash === undefined || digest.length !== HASH_LENGTH[hash]) throw new RangeError('certHash')
+    return { hash, digest }
+  })
+}
+
+/** opaque SerializedSCT<1..2^16-1>, and a list of them <1..2^16-1> (RFC 6962 3.3). */
+function sctList(reader: DERReader): true {
+  const list = reader.octetString()
+  const lengthAt = (at: number) => (list[at] ?? 0) * 256 + (list[at + 1] ?? 0)
+  let at = 2
+  while (at < list.length && lengthAt(at) > 0) at += 2 + lengthAt(at)
+  if (at === 2 || at !== list.length || lengthAt(0) !== list.length - 2) throw new RangeError('SCT list')
+  return true
+}

@@ -1,0 +1,6 @@
+export type { LevelRule, LintCheck, LintLevel, Need } from './check.ts'
+export { checks, needsOf } from './checks.ts'
+export type { LintContext, LintProfile, MeantSingle } from './context.ts'
+export type { LintFinding, LintReport } from './lint.ts'
+export { lint, lintBasic, lintSignature } from './lint.ts'
+export { sameStatus } from './status-checks.ts'
