@@ -4,10 +4,16 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Database, QueryResult, Statement, Value } from '../../src/storage/database.ts'
 
 const MIGRATIONS = join(import.meta.dirname, '../../migrations')
+
+interface Prepared {
+  readonly statement: StatementSync
+  /** Highest ?NNN. */
+  readonly wanted: number
+}
 
 export interface SqliteD1Options {
   /** Unix seconds for unixepoch() in the SQL; the machine's clock unless given. */
@@ -23,6 +29,8 @@ export class SqliteD1 implements Database {
   #hung: (() => void)[] | undefined
   #delayMs = 0
   #commitThenFail = 0
+  /** By SQL: to prepare costs more than to run. */
+  #prepared = new Map<string, Prepared>()
   /** Calls that reached the database (a batch is one). */
   calls = 0
   /** Called before each call runs; a test can slip another writer in. */
@@ -98,6 +106,12 @@ export class SqliteD1 implements Database {
     }
   }
 
+  /** From here on everything happens within one transaction that ends with the returned function, as if it never had. */
+  tentatively(): () => void {
+    this.#sqlite.exec('BEGIN')
+    return () => this.#sqlite.exec('ROLLBACK')
+  }
+
   /** Straight to SQLite, past faults and adapters: what somebody at `wrangler d1 execute` could do. */
   exec(sql: string): void {
     this.#sqlite.exec(sql)
@@ -105,7 +119,7 @@ export class SqliteD1 implements Database {
 
   /** Rows, straight from SQLite. */
   rows(sql: string, ...values: Value[]): Record<string, unknown>[] {
-    return this.#sqlite.prepare(sql).all(...values)
+    return this.#statement(sql).statement.all(...values)
   }
 
   prepare(sql: string): SqliteStatement {
@@ -145,21 +159,45 @@ export class SqliteD1 implements Database {
   }
 
   #transaction(statements: readonly SqliteStatement[]): QueryResult[] {
-    this.#sqlite.exec('BEGIN IMMEDIATE')
+    const isInner = this.#sqlite.isTransaction
+    this.#sqlite.exec(isInner ? 'SAVEPOINT call' : 'BEGIN IMMEDIATE')
     try {
-      const results = statements.map(({ sql, values }) => runOne(this.#sqlite, sql, values))
-      this.#sqlite.exec('COMMIT')
+      const results = statements.map(({ sql, values }) => this.#runOne(sql, values))
+      this.#sqlite.exec(isInner ? 'RELEASE call' : 'COMMIT')
       return results
     } catch (error) {
-      if (this.#sqlite.isTransaction) this.#sqlite.exec('ROLLBACK')
+      if (this.#sqlite.isTransaction)
+        this.#sqlite.exec(isInner ? 'ROLLBACK TO call; RELEASE call' : 'ROLLBACK')
       const message = error instanceof Error ? error.message : String(error)
       const kind = /no such|syntax error/.test(message) ? 'SQLITE_ERROR' : 'SQLITE_CONSTRAINT'
       throw new Error(`D1_ERROR: ${message}: ${kind}`, { cause: error })
     }
   }
 
+  #runOne(sql: string, values: readonly Value[]): QueryResult {
+    const { statement, wanted } = this.#statement(sql)
+    if (wanted !== values.length)
+      throw new Error(`Wrong number of parameter bindings for SQL query: ${values.length}, not ${wanted}`)
+    const before = this.#totalChanges()
+    const results = statement.all(...values)
+    return { results, meta: { changes: this.#totalChanges() - before } }
+  }
+
+  #totalChanges(): number {
+    return Number(this.#statement('SELECT total_changes() AS n').statement.get()?.['n'] ?? 0)
+  }
+
+  #statement(sql: string): Prepared {
+    const known = this.#prepared.get(sql)
+    if (known !== undefined) return known
+    const made = { statement: this.#sqlite.prepare(sql), wanted: parameterCount(sql) }
+    this.#prepared.set(sql, made)
+    return made
+  }
+
   #open(): DatabaseSync {
     const sqlite = new DatabaseSync(':memory:')
+    this.#prepared = new Map()
     const now = this.#now
     if (now !== undefined)
       sqlite.function('unixepoch', { varargs: true }, (...args: unknown[]) =>
@@ -213,22 +251,8 @@ export class SqliteStatement implements Statement {
   }
 }
 
-function runOne(sqlite: DatabaseSync, sql: string, values: readonly Value[]): QueryResult {
-  const statement = sqlite.prepare(sql)
-  const wanted = parameterCount(sql)
-  if (wanted !== values.length)
-    throw new Error(`Wrong number of parameter bindings for SQL query: ${values.length}, not ${wanted}`)
-  const before = totalChanges(sqlite)
-  const results = statement.all(...values)
-  return { results, meta: { changes: totalChanges(sqlite) - before } }
-}
-
 /** D1 refuses a call with more or fewer values than the highest ?NNN; node:sqlite would take NULL for the missing ones. */
 function parameterCount(sql: string): number {
   const numbered = [...sql.matchAll(/\?(\d+)/g)].map(([, digits]) => Number(digits))
   return numbered.length > 0 ? Math.max(...numbered) : (sql.match(/\?/g) ?? []).length
-}
-
-function totalChanges(sqlite: DatabaseSync): number {
-  return Number(sqlite.prepare('SELECT total_changes() AS n').get()?.['n'] ?? 0)
 }
