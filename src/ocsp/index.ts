@@ -30,6 +30,7 @@ export {
   type OCSPResponse,
   type ResponseBytes,
 } from './ocsp-response.ts'
+export { type PreferredSignatureAlgorithm, preferredSignatureAlgorithms } from './preferred-algorithms.ts'
 export type { ResponderID } from './responder-id.ts'
 export {
   ERROR_RESPONSES,

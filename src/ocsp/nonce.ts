@@ -4,6 +4,9 @@ import type { Extension } from '../pkix/extensions.ts'
 /** Longest nonce, in octets inside the inner OCTET STRING. @see RFC 9654 2.1 */
 export const MAX_NONCE_OCTETS = 128
 
+/** The same by RFC 8954 2.1, which the Baseline Requirements still cite (R3.12). */
+export const MAX_RFC8954_NONCE_OCTETS = 32
+
 /** Nonce ::= OCTET STRING (SIZE (1..128)), inside extnValue. @see RFC 9654 2.1 */
 export interface Nonce {
   /** Content of extnValue as the client sent it, echoed verbatim: `04 len value`, or the bare value of old clients (R3.11). */

@@ -4,8 +4,9 @@
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
-import type { Sequence } from '../ports/records.ts'
+import type { IssuerRecord, Sequence, SignatureAlgorithm } from '../ports/records.ts'
 import type { StatusAnswer } from './answer.ts'
+import type { Asked } from './query.ts'
 import { isCurrent, refreshAt, UNKNOWN_MAX_AGE_SECONDS } from './windows.ts'
 
 /** What an entry weighs beyond its DER: key, header strings, object. */
@@ -57,6 +58,23 @@ export class AnswerMemory {
   #drop(key: string, answer: StatusAnswer): void {
     if (this.#answers.delete(key)) this.#bytes -= weight(answer)
   }
+}
+
+/** What tells one answer that can be shared from another. */
+export interface Question {
+  readonly issuer: Pick<IssuerRecord, 'id' | 'configRev'>
+  readonly first: Pick<Asked, 'hashAlgorithm' | 'serial'>
+  readonly algorithm?: SignatureAlgorithm
+}
+
+/**
+ * One key for every spelling of the same question. With the configuration: under another policy for serials that are not
+ * recorded, or for caching, answers differ. With the algorithm when it is not the default; what follows begins with a digit,
+ * so no serial number can look like one.
+ */
+export function questionKey({ issuer, first, algorithm }: Question): string {
+  const key = answerKey(issuer.id, first.hashAlgorithm, first.serial)
+  return algorithm === undefined ? `${issuer.configRev}/${key}` : `${issuer.configRev}/${algorithm}/${key}`
 }
 
 /** One key for every spelling of the same question: POST, GET, NULL or absent parameters. */

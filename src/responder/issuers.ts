@@ -3,18 +3,23 @@
  * for statuses and issuers alike: absent from a readable root means "not ours", and nothing else does. The record behind
  * an id comes from memory, KV or D1, and must be as new as the root says.
  */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { OCSPDecodeError } from '../ocsp/error.ts'
+import { MAX_RFC8954_NONCE_OCTETS, type Nonce } from '../ocsp/nonce.ts'
 import type { OCSPRequest } from '../ocsp/ocsp-request.ts'
 import { requestNonce } from '../ocsp/ocsp-request.ts'
+import { preferredSignatureAlgorithms } from '../ocsp/preferred-algorithms.ts'
 import type { OverlayRoot, RootIssuer } from '../overlay/root.ts'
 import { hashAlgorithmOf } from '../pkix/algorithm-identifier.ts'
 import { RequestRefused, StorageError } from '../ports/errors.ts'
 import type { DerivedStore, StatusStore } from '../ports/ports.ts'
-import type { IssuerRecord } from '../ports/records.ts'
+import type { IssuerPolicy, IssuerRecord } from '../ports/records.ts'
 import { SingleFlight } from '../ports/single-flight.ts'
 import { equalOctets } from './equal-octets.ts'
 import type { Asked, Query } from './query.ts'
 import { ask } from './query.ts'
 import type { Seen } from './seen.ts'
+import { chooseAlgorithm } from './signature-choice.ts'
 
 export interface IssuerPorts {
   readonly derived: Pick<DerivedStore, 'readIssuerPage'>
@@ -36,11 +41,12 @@ export class IssuerDirectory {
 
   /**
    * The question as this responder understands it.
-   * @throws RequestRefused.{unsupportedHash, unknownIssuer, mixedIssuers} and StorageError
+   * @throws RequestRefused.{unsupportedHash, unknownIssuer, mixedIssuers}, StorageError; OCSPDecodeError and DERError for an
+   *   extension that is read only now
    */
-  async resolve(request: OCSPRequest, root: OverlayRoot, seen: Seen): Promise<Query> {
+  async resolve(request: OCSPRequest, root: OverlayRoot, seen: Seen, now: UnixSeconds): Promise<Query> {
     for (;;) {
-      const found = this.#match(request, root, seen)
+      const found = this.#match(request, root, seen, now)
       if ('issuer' in found) return found
       await this.#load(found.missing)
     }
@@ -48,16 +54,21 @@ export class IssuerDirectory {
 
   /**
    * The same without waiting; undefined when a record is not in memory.
-   * @throws RequestRefused as above
+   * @throws as above, but StorageError
    */
-  resolveAtOnce(request: OCSPRequest, root: OverlayRoot, seen: Seen): Query | undefined {
-    const found = this.#match(request, root, seen)
+  resolveAtOnce(request: OCSPRequest, root: OverlayRoot, seen: Seen, now: UnixSeconds): Query | undefined {
+    const found = this.#match(request, root, seen, now)
     return 'issuer' in found ? found : undefined
   }
 
   /** @returns the query, or the issuer whose record has to be loaded before one can tell */
-  #match(request: OCSPRequest, root: OverlayRoot, seen: Seen): Query | { readonly missing: RootIssuer } {
-    const { requestList } = request.tbsRequest
+  #match(
+    request: OCSPRequest,
+    root: OverlayRoot,
+    seen: Seen,
+    now: UnixSeconds,
+  ): Query | { readonly missing: RootIssuer } {
+    const { requestList, requestExtensions } = request.tbsRequest
     let issuer: IssuerRecord | undefined
     const asked: Asked[] = []
     for (const { reqCert } of requestList) {
@@ -85,8 +96,12 @@ export class IssuerDirectory {
     const at = issuer === undefined ? undefined : root.issuer(issuer.id)
     if (issuer === undefined || first === undefined || at === undefined)
       throw new RequestRefused('unknownIssuer')
-    const nonce = issuer.policy.nonce === 'echo' ? requestNonce(request) : undefined
-    return { issuer, at, first, asked, nonce }
+    if (requestExtensions === undefined) return { issuer, at, first, asked, nonce: undefined }
+    const nonce = nonceFor(request, issuer.policy.nonce)
+    const algorithm = chooseAlgorithm(issuer, preferredSignatureAlgorithms(request), undefined, now)
+    return algorithm === undefined
+      ? { issuer, at, first, asked, nonce }
+      : { issuer, at, first, asked, nonce, algorithm }
   }
 
   #known(at: RootIssuer): IssuerRecord | undefined {
@@ -116,6 +131,19 @@ export class IssuerDirectory {
       return undefined
     }
   }
+}
+
+/**
+ * The nonce to echo. The longest lawful one is 128 octets (RFC 9654 2.1, checked by the decoder), or 32 where RFC 8954 is
+ * asked for (R3.12).
+ * @throws OCSPDecodeError.nonceLength
+ */
+function nonceFor(request: OCSPRequest, policy: IssuerPolicy['nonce']): Nonce | undefined {
+  if (policy === 'ignore') return undefined
+  const nonce = requestNonce(request)
+  if (policy === 'rfc8954' && nonce !== undefined && nonce.length > MAX_RFC8954_NONCE_OCTETS)
+    throw new OCSPDecodeError('nonceLength', 0, `${nonce.length} octets, and RFC 8954 allows 32`)
+  return nonce
 }
 
 function notThere(at: RootIssuer): never {

@@ -4,7 +4,7 @@ import type { CertID } from '../ocsp/cert-id.ts'
 import type { Nonce } from '../ocsp/nonce.ts'
 import type { OverlayRoot, RootIssuer } from '../overlay/root.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
-import type { IssuerRecord, Sequence } from '../ports/records.ts'
+import type { IssuerRecord, Sequence, SignatureAlgorithm } from '../ports/records.ts'
 import type { Seen } from './seen.ts'
 
 /** One CertID of the request. */
@@ -27,6 +27,8 @@ export interface Query {
   readonly asked: readonly Asked[]
   /** The nonce if this issuer echoes nonces. */
   readonly nonce: Nonce | undefined
+  /** What to sign with when it is not the issuer's default: a wish of the client's (R1.86). */
+  readonly algorithm?: SignatureAlgorithm
 }
 
 /** @param seen what this isolate has answered from the record and the root may not know yet */

@@ -9,7 +9,7 @@ import type { Clock } from '../ports/ports.ts'
 import type { Answer, StatusAnswer } from './answer.ts'
 import { errorAnswer } from './answer.ts'
 import type { AnswerMemory } from './answer-memory.ts'
-import { answerKey } from './answer-memory.ts'
+import { questionKey } from './answer-memory.ts'
 import type { BundleSource } from './bundle-source.ts'
 import type { IssuerDirectory } from './issuers.ts'
 import type { LiveCopies } from './live-copies.ts'
@@ -54,10 +54,10 @@ function fromMemory(request: OCSPRequest, ports: ResponderPorts): StatusAnswer |
   const nowMs = ports.clock.nowMs()
   const root = ports.overlay.fresh(nowMs)
   if (root === undefined) return undefined
-  const query = ports.issuers.resolveAtOnce(request, root, ports.seen)
-  if (query === undefined || query.asked.length > 1 || query.nonce !== undefined) return undefined
   const now = Math.floor(nowMs / 1000)
-  const answer = ports.memory.find(memoryKey(query), query.first.need, now)
+  const query = ports.issuers.resolveAtOnce(request, root, ports.seen, now)
+  if (query === undefined || query.asked.length > 1 || query.nonce !== undefined) return undefined
+  const answer = ports.memory.find(questionKey(query), query.first.need, now)
   return answer !== undefined && isUsable(answer, query, root, now, ports.seen) ? answer : undefined
 }
 
@@ -66,8 +66,9 @@ async function fromAnyTier(request: OCSPRequest, ports: ResponderPorts): Promise
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const nowMs = ports.clock.nowMs()
       const root = ports.overlay.fresh(nowMs) ?? (await ports.overlay.refresh())
-      const query = await ports.issuers.resolve(request, root, ports.seen)
-      const answer = await lookUp(query, Math.floor(nowMs / 1000), ports)
+      const now = Math.floor(nowMs / 1000)
+      const query = await ports.issuers.resolve(request, root, ports.seen, now)
+      const answer = await lookUp(query, now, ports)
       if (await mayLeave(answer, query, ports)) return answer
     }
     throw new FreshnessError('overtaken', 'the answer was overtaken while it was on its way')
@@ -143,7 +144,7 @@ async function lookUp(query: Query, now: number, ports: ResponderPorts): Promise
 
 async function stored(query: Query, now: number, ports: ResponderPorts): Promise<StatusAnswer | undefined> {
   const { first } = query
-  const key = memoryKey(query)
+  const key = questionKey(query)
   const remembered = ports.memory.find(key, first.need, now)
   if (remembered !== undefined) return remembered
   const found = (await ports.bundles.find(query, now)) ?? (await ports.copies.find(query, now))
@@ -153,14 +154,9 @@ async function stored(query: Query, now: number, ports: ResponderPorts): Promise
 
 async function signed(query: Query, now: number, ports: ResponderPorts): Promise<StatusAnswer> {
   const answer = await ports.live.answer(query)
-  ports.memory.put(memoryKey(query), answer, now)
+  ports.memory.put(questionKey(query), answer, now)
   ports.copies.keep(query, answer, now)
   return answer
-}
-
-/** With the configuration: under another policy for serials that are not recorded, or for caching, answers differ. */
-function memoryKey({ issuer, first }: Query): string {
-  return `${issuer.configRev}/${answerKey(issuer.id, first.hashAlgorithm, first.serial)}`
 }
 
 function isUnableToSign(error: unknown): boolean {

@@ -4,7 +4,7 @@
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { IssuerRecord, Sequence } from '../ports/records.ts'
-import { answerKey } from '../responder/answer-memory.ts'
+import { questionKey } from '../responder/answer-memory.ts'
 import type { Asked } from '../responder/query.ts'
 
 const SECONDS = 60
@@ -34,5 +34,5 @@ export class AbsentSerials {
 
 /** Keyed by configuration as well: another policy for serials that are not recorded starts afresh. */
 function keyOf(issuer: IssuerRecord, asked: Asked): string {
-  return `${issuer.configRev}/${answerKey(issuer.id, 'SHA-1', asked.serial)}`
+  return questionKey({ issuer, first: { hashAlgorithm: 'SHA-1', serial: asked.serial } })
 }

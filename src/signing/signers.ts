@@ -1,11 +1,12 @@
 /**
- * Which responder signs for an issuer now, and its key. The newest valid responder that is not retired signs new windows
- * (R8.6); what older ones signed stays until it expires.
+ * Which responder signs for an issuer now, and its key. The newest valid responder of an algorithm that is not retired signs
+ * new windows (R8.6); what older ones signed stays until it expires.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { SigningError } from '../ports/errors.ts'
 import type { KeyStore } from '../ports/ports.ts'
-import type { IssuerRecord, ResponderRecord } from '../ports/records.ts'
+import type { IssuerRecord, ResponderRecord, SignatureAlgorithm } from '../ports/records.ts'
+import { responderFor } from '../responder/signature-choice.ts'
 import { unwrapSigner } from './key-custody.ts'
 import { parsePrivateKey } from './private-key.ts'
 import type { Signer } from './webcrypto-signer.ts'
@@ -36,9 +37,12 @@ export class SignerPool {
     this.#ports = ports
   }
 
-  /** @throws SigningError.{keyMissing, keyUnreadable, responderExpired}; StorageError when D1 holds the key and is away */
-  async ready(issuer: IssuerRecord, now: UnixSeconds): Promise<ReadySigner> {
-    const responder = newestValid(issuer.responders, now)
+  /**
+   * @param algorithm what to sign with, when it is not the issuer's default
+   * @throws SigningError.{keyMissing, keyUnreadable, responderExpired}; StorageError when D1 holds the key and is away
+   */
+  async ready(issuer: IssuerRecord, now: UnixSeconds, algorithm?: SignatureAlgorithm): Promise<ReadySigner> {
+    const responder = responderFor(issuer, now, algorithm) ?? noResponder(issuer, algorithm)
     const signer =
       this.#signers.get(responder.id) ?? (await checked(await this.#load(issuer, responder), responder))
     this.#signers.set(responder.id, signer)
@@ -71,14 +75,12 @@ async function checked(signer: Signer, responder: ResponderRecord): Promise<Sign
   )
 }
 
-function newestValid(responders: readonly ResponderRecord[], now: UnixSeconds): ResponderRecord {
-  let newest: ResponderRecord | undefined
-  for (const responder of responders) {
-    if (responder.retired || responder.notBefore > now || responder.notAfter <= now) continue
-    if (newest === undefined || responder.notBefore > newest.notBefore) newest = responder
-  }
-  if (newest !== undefined) return newest
-  if (responders.some(({ retired }) => !retired))
-    throw new SigningError('responderExpired', 'no responder certificate is valid now: add a new one')
-  throw new SigningError('keyMissing', 'the issuer has no responder: add one')
+function noResponder({ responders }: IssuerRecord, algorithm: SignatureAlgorithm | undefined): never {
+  const which = algorithm === undefined ? 'responder' : `responder of the algorithm ${algorithm}`
+  if (responders.some((one) => !one.retired && (algorithm === undefined || one.algorithm === algorithm)))
+    throw new SigningError(
+      'responderExpired',
+      `no ${which} has a certificate that is valid now: add a new one`,
+    )
+  throw new SigningError('keyMissing', `the issuer has no ${which}: add one`)
 }

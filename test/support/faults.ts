@@ -2,7 +2,7 @@
  * Interference at the drivers below the real adapters: what is called can fail, lose its answer, hang, be paused and go on
  * later, or hand out something else than was stored.
  */
-import type { IssuerRecord } from '../../src/ports/records.ts'
+import type { IssuerRecord, SignatureAlgorithm } from '../../src/ports/records.ts'
 import { type ReadySigner, SignerPool, type SignerPorts } from '../../src/signing/signers.ts'
 import type { Database, QueryResult, Statement, Value } from '../../src/storage/database.ts'
 import type { ResponseCache } from '../../src/storage/edge-cache.ts'
@@ -125,8 +125,12 @@ export class InterferedSignerPool extends SignerPool {
     this.#hook = hook
   }
 
-  override async ready(issuer: IssuerRecord, now: number): Promise<ReadySigner> {
-    const ready = await super.ready(issuer, now)
+  override async ready(
+    issuer: IssuerRecord,
+    now: number,
+    algorithm?: SignatureAlgorithm,
+  ): Promise<ReadySigner> {
+    const ready = await super.ready(issuer, now, algorithm)
     const { signer } = ready
     const hook = this.#hook
     return {
