@@ -69,6 +69,12 @@ export class LaggingKV {
     this.#keys.set(key, [{ bytes, writtenMs: this.#options.clock.nowMs(), expirationMs, settledMs }])
   }
 
+  /** Holds what another one holds, with the same times. */
+  copy(other: LaggingKV): void {
+    for (const [key, versions] of other.#keys) this.#keys.set(key, [...versions])
+    this.puts = other.puts
+  }
+
   /** Enough time has passed: every colo sees the last write of every key, or of one. */
   settle(only?: string): void {
     for (const [key, versions] of this.#keys) {

@@ -49,6 +49,8 @@ export interface TestPKIOptions {
   readonly responder?: ResponderOptions
   /** Default false: each PKI has the same keys as others of its algorithms. True makes fresh ones. */
   readonly freshKeys?: boolean
+  /** These keys instead, and serial numbers that repeat: for what must be the same in every process. */
+  readonly keys?: { readonly ca: KeyPairBytes; readonly responder: KeyPairBytes }
 }
 
 export interface ResponderOptions {
@@ -136,10 +138,10 @@ export const TEST_POLICY: IssuerPolicy = {
 }
 
 export async function makeTestPKI(options: TestPKIOptions): Promise<TestPKI> {
-  const { now, delegated = true, freshKeys = false } = options
+  const { now, delegated = true, freshKeys = false, keys: given } = options
   const algorithm = options.algorithm ?? 'ecdsa-with-SHA256'
   const caAlgorithm = options.caAlgorithm ?? (delegated ? 'ecdsa-with-SHA256' : algorithm)
-  const caKey = await keyPair(caAlgorithm, 'ca', freshKeys)
+  const caKey = given?.ca ?? (await keyPair(caAlgorithm, 'ca', freshKeys))
   const caSigner = await importSigner(caKey.pkcs8, caAlgorithm)
   const caName = distinguishedName({
     organization: 'Edge OCSP test',
@@ -150,7 +152,7 @@ export async function makeTestPKI(options: TestPKIOptions): Promise<TestPKI> {
   const caNotAfter = options.caNotAfter ?? now + 3650 * DAY
   const certificate = await issueCertificate(
     {
-      serialNumber: randomSerialNumber(),
+      serialNumber: given === undefined ? randomSerialNumber() : Uint8Array.of(0x41, 1),
       issuer: caName,
       subject: caName,
       notBefore: caNotBefore,
@@ -176,7 +178,7 @@ export async function makeTestPKI(options: TestPKIOptions): Promise<TestPKI> {
     hashes: await issuerHashes(caName, publicKeyBits(caKey.spki)),
   }
 
-  const key = delegated ? await keyPair(algorithm, 'responder', freshKeys) : caKey
+  const key = delegated ? (given?.responder ?? (await keyPair(algorithm, 'responder', freshKeys))) : caKey
   const keyHash = key.keyIdentifier
   const responderExtensions = [
     extendedKeyUsage(OCSP_SIGNING),
@@ -188,7 +190,8 @@ export async function makeTestPKI(options: TestPKIOptions): Promise<TestPKI> {
   const responderCertificate = (special: ResponderOptions = {}) =>
     issueCertificate(
       {
-        serialNumber: special.serialNumber ?? randomSerialNumber(),
+        serialNumber:
+          special.serialNumber ?? (given === undefined ? randomSerialNumber() : Uint8Array.of(0x41, 2)),
         issuer: special.issuer ?? caName,
         subject:
           special.subject ??

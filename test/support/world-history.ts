@@ -4,11 +4,14 @@
  */
 import type { BasicOCSPResponse, SingleResponse } from '../../src/ocsp/basic-response.ts'
 import type { CertStatus } from '../../src/ocsp/cert-status.ts'
-import type { CertificateRow } from '../../src/ports/records.ts'
+import type { CertificateRow, CertificateStatus } from '../../src/ports/records.ts'
 import { certStatusOf } from '../../src/signing/cert-status.ts'
 
+/** What the record says, in the words of an answer; nothing is answered about what is reserved. */
+export type RecordedStatus = CertStatus | { readonly type: 'reserved' }
+
 export interface Revision {
-  readonly certStatus: CertStatus
+  readonly certStatus: RecordedStatus
   /** Time of the transition as the responder knows it, Unix seconds; 0 for the status as first recorded. */
   readonly changedAt: number
   readonly committedMs: number
@@ -28,12 +31,23 @@ export interface Bounds {
   readonly validitySeconds: number
 }
 
+/** What a row may become (architecture.md section 4); a row of the same status may be revised. */
+const LAWFUL: Readonly<Record<CertificateStatus, readonly CertificateStatus[]>> = {
+  reserved: ['good', 'revoked', 'hold'],
+  good: ['revoked', 'hold'],
+  hold: ['released', 'revoked'],
+  released: ['hold', 'revoked'],
+  revoked: [],
+}
+
 /** The certificate's life, oldest first. */
 export class CertificateHistory {
   readonly issuer: number
   readonly serial: Uint8Array
+  readonly key: string
   readonly revisions: Revision[] = []
   readonly #bounds: Bounds
+  #status: CertificateStatus | undefined
   /** When the serial was first recorded; undefined = never. */
   recordedMs: number | undefined
   /** Its row was deleted after notAfter and retention. */
@@ -43,6 +57,7 @@ export class CertificateHistory {
   constructor(issuer: number, serial: Uint8Array, bounds: Bounds, unrecorded: CertStatus | undefined) {
     this.issuer = issuer
     this.serial = serial
+    this.key = `${issuer}/${serial.join('.')}`
     this.#bounds = bounds
     const always = {
       changedAt: 0,
@@ -52,13 +67,35 @@ export class CertificateHistory {
     if (unrecorded !== undefined) this.revisions.push({ certStatus: unrecorded, ...always })
   }
 
-  get key(): string {
-    return `${this.issuer}/${Array.from(this.serial).join('.')}`
+  /** Status of its row; undefined = never recorded. */
+  get status(): CertificateStatus | undefined {
+    return this.#status
   }
 
-  /** The row as it stands in the record after a commit. */
-  commit(row: CertificateRow, nowMs: number): void {
-    const certStatus = certStatusOf(row)
+  /** The same life, to go on apart. */
+  clone(): CertificateHistory {
+    const copy = new CertificateHistory(this.issuer, this.serial, this.#bounds, undefined)
+    copy.revisions.push(...this.revisions)
+    copy.recordedMs = this.recordedMs
+    copy.prunedMs = this.prunedMs
+    copy.#status = this.#status
+    return copy
+  }
+
+  /**
+   * The row as it stands in the record after a commit.
+   * @returns what is wrong with the record itself (attack 5); undefined when nothing is
+   */
+  commit(row: CertificateRow, nowMs: number): string | undefined {
+    const before = this.#status
+    this.#status = row.status
+    this.#commit(row, nowMs)
+    if (before === undefined || before === row.status || LAWFUL[before].includes(row.status)) return undefined
+    return `the record went from ${before} to ${row.status} (law 2)`
+  }
+
+  #commit(row: CertificateRow, nowMs: number): void {
+    const certStatus: RecordedStatus = row.status === 'reserved' ? { type: 'reserved' } : certStatusOf(row)
     const last = this.revisions.at(-1)
     const isFirst = this.recordedMs === undefined
     this.recordedMs ??= nowMs
@@ -70,7 +107,9 @@ export class CertificateHistory {
     )
       return
     // What is first recorded as good is in no overlay: a signed `unknown` may outlive it a little.
-    const quietly = isFirst && certStatus.type === 'good'
+    const quietly =
+      (isFirst && (certStatus.type === 'good' || certStatus.type === 'reserved')) ||
+      last?.certStatus.type === 'reserved'
     const enforcedMs =
       nowMs + (quietly ? (UNKNOWN_SECONDS + ABSENT_SECONDS) * 1000 : this.#bounds.boundMs) + SKEW_MS
     this.revisions.push({ certStatus, changedAt: row.changedAt, committedMs: nowMs, enforcedMs })
@@ -103,7 +142,7 @@ export class CertificateHistory {
   }
 }
 
-export function sameStatus(a: CertStatus, b: CertStatus): boolean {
+export function sameStatus(a: RecordedStatus, b: RecordedStatus): boolean {
   if (a.type === 'revoked' && b.type === 'revoked')
     return a.revocationTime === b.revocationTime && a.revocationReason === b.revocationReason
   return a.type === b.type

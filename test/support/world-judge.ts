@@ -1,18 +1,26 @@
 /** Every answer of a world is held against the laws (architecture.md section 2) and against what truly happened. */
 
 import { OID } from '../../src/asn1/oid.ts'
-import { signedOctets } from '../../src/ocsp/basic-response.ts'
+import { type BasicOCSPResponse, type SingleResponse, signedOctets } from '../../src/ocsp/basic-response.ts'
+import type { CertStatus } from '../../src/ocsp/cert-status.ts'
 import { decodeOCSPResponse, decodeSuccessfulResponse } from '../../src/ocsp/ocsp-response.ts'
 import { type HashAlgorithm, hashAlgorithmOf } from '../../src/pkix/algorithm-identifier.ts'
+import type { UnknownPolicy } from '../../src/ports/records.ts'
 import type { Answer } from '../../src/responder/answer.ts'
 import { equalOctets } from '../../src/responder/equal-octets.ts'
-import { type Bounds, type CertificateHistory, timesProblem } from './world-history.ts'
+import { type Bounds, type CertificateHistory, sameStatus, timesProblem } from './world-history.ts'
 import type { WorldIssuer } from './world-setup.ts'
 
-export interface Question {
+/** One CertID of a question. */
+export interface AskedCertificate {
   readonly history: CertificateHistory
-  readonly issuer: WorldIssuer
   readonly hash: HashAlgorithm
+}
+
+export interface Question {
+  readonly issuer: WorldIssuer
+  /** In the order of the CertIDs. */
+  readonly asked: readonly AskedCertificate[]
   readonly nonce: Uint8Array | undefined
 }
 
@@ -31,26 +39,65 @@ export async function judge(
   answer: Answer,
   options: JudgeOptions,
 ): Promise<string | undefined> {
-  const { history, issuer, hash, nonce } = question
-  const { bounds, nowMs, seen } = options
-  switch (answer.responseStatus) {
+  const problem = await judgeOctets(question, answer.der, options)
+  if (problem !== undefined || answer.responseStatus !== 'successful') return problem
+  const { producedAt, responses } = decodeSuccessfulResponse(answer.der).tbsResponseData
+  const nextUpdate = Math.min(...responses.map((single) => single.nextUpdate ?? 0))
+  return answer.nextUpdate !== nextUpdate || answer.producedAt !== producedAt
+    ? 'the headers would tell other times than the response'
+    : undefined
+}
+
+/** The same for what reached a client, whoever sent it. */
+export async function judgeOctets(
+  question: Question,
+  der: Uint8Array,
+  options: JudgeOptions,
+): Promise<string | undefined> {
+  const { issuer, asked, nonce } = question
+  const { nowMs } = options
+  const response = decodeOCSPResponse(der)
+  switch (response.responseStatus) {
     case 'tryLater':
     case 'internalError':
       return undefined // never wrong; a world that says nothing else fails by its share of answers
     case 'malformedRequest':
     case 'sigRequired':
-      return `${answer.responseStatus} to a good request`
+      return `${response.responseStatus} to a good request`
     case 'unauthorized':
-      return issuer.unknown === 'unauthorized' && history.mayBeRefused(nowMs)
+      return issuer.unknown === 'unauthorized' && asked.some(({ history }) => history.mayBeRefused(nowMs))
         ? undefined
         : 'unauthorized for a recorded serial (law 4)'
     case 'successful':
   }
-  const basic = decodeSuccessfulResponse(answer.der)
-  const { responses, producedAt, responseExtensions = [] } = basic.tbsResponseData
-  const [single] = responses
-  if (single === undefined || responses.length !== 1)
-    return `${responses.length} SingleResponses to one question`
+  const basic = decodeSuccessfulResponse(der)
+  const { responses, responseExtensions = [] } = basic.tbsResponseData
+  if (responses.length !== asked.length)
+    return `${responses.length} SingleResponses to ${asked.length} questions (law 6)`
+  const echoed = responseExtensions.find(({ extnID }) => extnID === OID.ocspNonce)
+  if (echoed !== undefined && (nonce === undefined || !equalOctets(echoed.extnValue.subarray(2), nonce)))
+    return 'a nonce that was not asked for: an answer made for somebody else (law 7)'
+  for (const [i, one] of asked.entries()) {
+    const single = responses[i]
+    const problem = single === undefined ? 'no answer' : judgeSingle(issuer, one, basic, single, options)
+    if (problem !== undefined) return problem
+  }
+  if (
+    options.verify &&
+    !(await issuer.verify(signedOctets(response.responseBytes.response), basic.signature))
+  )
+    return 'the signature does not verify (law 5)'
+  return undefined
+}
+
+function judgeSingle(
+  issuer: WorldIssuer,
+  { history, hash }: AskedCertificate,
+  basic: BasicOCSPResponse,
+  single: SingleResponse,
+  { bounds, nowMs, seen }: JudgeOptions,
+): string | undefined {
+  const { producedAt } = basic.tbsResponseData
   const { certID } = single
   const expected = issuer.record.hashes[hash]
   if (
@@ -60,26 +107,21 @@ export async function judge(
     !equalOctets(certID.serialNumber, history.serial)
   )
     return 'the CertID is not the one asked about (law 6)'
-  const echoed = responseExtensions.find(({ extnID }) => extnID === OID.ocspNonce)
-  if (echoed !== undefined && (nonce === undefined || !equalOctets(echoed.extnValue.subarray(2), nonce)))
-    return 'a nonce that was not asked for: an answer made for somebody else'
   const notAfter = Math.min(issuer.pki.responder.notAfter, issuer.pki.issuer.notAfter)
   const times = timesProblem(basic, single, bounds, notAfter, nowMs)
   if (times !== undefined) return times
-  if (answer.nextUpdate !== single.nextUpdate || answer.producedAt !== producedAt)
-    return 'the headers would tell other times than the response'
-  if (options.verify && !(await issuer.verify(tbsOctets(answer.der), basic.signature)))
-    return 'the signature does not verify'
 
   // Its row was deleted after notAfter and retention: the policy for what is not recorded answers too.
-  if (history.prunedMs !== undefined && single.certStatus.type === issuer.unknown) return undefined
+  const unrecorded = unrecordedStatus(issuer.unknown)
+  if (history.prunedMs !== undefined && unrecorded !== undefined && sameStatus(single.certStatus, unrecorded))
+    return undefined
   const matching = history.matching(single, producedAt, nowMs)
   const newest = matching.at(-1)
   const oldest = matching[0]
   if (newest === undefined || oldest === undefined)
     return history.recordedMs === undefined
       ? `${single.certStatus.type} for a serial that was never issued (law 4)`
-      : `${single.certStatus.type}, thisUpdate ${single.thisUpdate}, was never true, or no more when it was signed`
+      : `${single.certStatus.type}, thisUpdate ${single.thisUpdate}, was never true, or no more when it was signed (law 2)`
   const allowed = history.oldestAllowed(nowMs)
   if (newest < allowed) {
     const late = nowMs - (history.revisions[newest + 1]?.committedMs ?? nowMs)
@@ -92,16 +134,23 @@ export async function judge(
   return undefined
 }
 
+/** What the policy says of a serial that is not recorded; undefined = unauthorized. */
+export function unrecordedStatus(policy: UnknownPolicy): CertStatus | undefined {
+  switch (policy) {
+    case 'unauthorized':
+      return undefined
+    case 'revoked-extended':
+      return { type: 'revoked', revocationTime: 0, revocationReason: 6 }
+    case 'good':
+    case 'unknown':
+      return { type: policy }
+  }
+}
+
 /** Index of the newest revision that an answer can be taken for; -1 when it is none. */
 export function newestRevision(history: CertificateHistory, answer: Answer, nowMs: number): number {
   if (answer.responseStatus !== 'successful') return -1
   const { responses, producedAt } = decodeSuccessfulResponse(answer.der).tbsResponseData
   const [single] = responses
   return single === undefined ? -1 : (history.matching(single, producedAt, nowMs).at(-1) ?? -1)
-}
-
-function tbsOctets(der: Uint8Array): Uint8Array {
-  const response = decodeOCSPResponse(der)
-  if (response.responseStatus !== 'successful') throw new TypeError('an error response has nothing signed')
-  return signedOctets(response.responseBytes.response)
 }

@@ -1,10 +1,11 @@
 /** Issuers of a world: three CAs, one for each policy about serials that are not recorded. */
+import type { KeyPairBytes } from '../../src/cli/dev/generate-key.ts'
 import type { IssuerPolicy, IssuerRecord, UnknownPolicy } from '../../src/ports/records.ts'
 import { wrapKey } from '../../src/signing/key-custody.ts'
 import { importVerifier, type Verifier } from '../../src/signing/webcrypto-signer.ts'
 import type { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
 import { EPOCH } from './clock.ts'
-import { hex, makeTestPKI, TEST_POLICY, type TestPKI } from './pki.ts'
+import { digest, hex, makeTestPKI, TEST_POLICY, type TestPKI } from './pki.ts'
 
 export const KEK: Uint8Array = Uint8Array.from({ length: 32 }, (_, i) => i * 7 + 3)
 
@@ -21,15 +22,37 @@ const pkis = new Map<UnknownPolicy, Promise<TestPKI>>()
 function pkiOf(unknown: UnknownPolicy): Promise<TestPKI> {
   const known = pkis.get(unknown)
   if (known !== undefined) return known
-  const made = makeTestPKI({
-    now: EPOCH,
-    caName: `CA ${unknown}`,
-    freshKeys: true,
-    algorithm: 'Ed25519',
-    caAlgorithm: 'Ed25519',
-  }) // signatures of one size
+  const made = makePKI(unknown)
   pkis.set(unknown, made)
   return made
+}
+
+/** The same keys in every process, so that a seed repeats its run there too; signatures of one size, and deterministic. */
+async function makePKI(unknown: UnknownPolicy): Promise<TestPKI> {
+  const keys = { ca: await ed25519Key(`${unknown} CA`), responder: await ed25519Key(`${unknown} responder`) }
+  return makeTestPKI({
+    now: EPOCH,
+    caName: `CA ${unknown}`,
+    keys,
+    algorithm: 'Ed25519',
+    caAlgorithm: 'Ed25519',
+  })
+}
+
+/** RFC 8410: PrivateKeyInfo and SubjectPublicKeyInfo of Ed25519 before the key itself. */
+const PKCS8_HEAD = [
+  0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+]
+const SPKI_HEAD = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00]
+
+async function ed25519Key(name: string): Promise<KeyPairBytes> {
+  const seed = await digest('SHA-256', new TextEncoder().encode(`world ${name}`))
+  const pkcs8 = Uint8Array.of(...PKCS8_HEAD, ...seed)
+  const key = await crypto.subtle.importKey('pkcs8', pkcs8, 'Ed25519', true, ['sign'])
+  const jwk = await crypto.subtle.exportKey('jwk', key)
+  if (!('x' in jwk)) throw new TypeError('a JWK without its point')
+  const point = Buffer.from(jwk.x ?? '', 'base64url')
+  return { pkcs8, spki: Uint8Array.of(...SPKI_HEAD, ...point), keyIdentifier: await digest('SHA-1', point) }
 }
 
 /** Records one CA with its responder, key wrapped in D1. */

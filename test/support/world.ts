@@ -5,22 +5,20 @@
  */
 import { publish, publishChange } from '../../src/overlay/publisher.ts'
 import type { HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
-import type { NewCertificate, StatusChange } from '../../src/ports/admin-store.ts'
+import type { ChangeResult, NewCertificate, StatusChange } from '../../src/ports/admin-store.ts'
 import type { UnknownPolicy } from '../../src/ports/records.ts'
 import type { Answer } from '../../src/responder/answer.ts'
 import { respond } from '../../src/responder/respond.ts'
 import { presign } from '../../src/signing/presign.ts'
-import type { QueryResult, Row } from '../../src/storage/database.ts'
 import { encodeIssuerPage } from '../../src/storage/issuer-page.ts'
-import { CERTIFICATE_COLUMNS, decodeCertificateRow } from '../../src/storage/record-codec.ts'
 import { EPOCH, Random, VirtualClock } from './clock.ts'
 import { ColoCache, LaggingKV } from './colo.ts'
 import { Actor, type Interference, type PortName } from './faults.ts'
-import { SqliteD1, type SqliteStatement } from './sqlite-d1.ts'
 import { type Bounds, CertificateHistory } from './world-history.ts'
 import { type Isolate, type IsolateOptions, makeIsolate, type Variant } from './world-isolate.ts'
-import { judge } from './world-judge.ts'
+import { judge, unrecordedStatus } from './world-judge.ts'
 import { quiet } from './world-quiet.ts'
+import { WatchedRecord } from './world-record.ts'
 import { requestFor } from './world-requests.ts'
 import { addIssuer, KEK, type WorldIssuer } from './world-setup.ts'
 
@@ -32,6 +30,8 @@ export interface WorldOptions {
   readonly maxLagSeconds?: number
   readonly validitySeconds?: number
   readonly boundSeconds?: number
+  /** Goes on from here: its record, issuers, KV and histories, until it is closed. One at a time. */
+  readonly from?: World
 }
 
 /** How the weather is: shares of port calls that fail or stop, and stores that are away altogether. */
@@ -58,28 +58,10 @@ export interface Job {
   readonly begunMs: number
 }
 
-/** The record, telling when certificates were written. */
-class WatchedRecord extends SqliteD1 {
-  onWrite: (() => void) | undefined
-
-  override async call(statements: readonly SqliteStatement[]): Promise<QueryResult[]> {
-    try {
-      return await super.call(statements)
-    } finally {
-      if (
-        statements.some(
-          ({ sql }) => sql.includes('json_each(?2) j') || sql.includes('DELETE FROM certificates'),
-        )
-      )
-        this.onWrite?.()
-    }
-  }
-}
-
 export class World {
   readonly seed: number
   readonly clock = new VirtualClock()
-  readonly random: Random
+  random: Random
   readonly record: WatchedRecord
   readonly kv: LaggingKV
   readonly caches: readonly ColoCache[]
@@ -109,7 +91,8 @@ export class World {
   readonly trace: string[] = []
   readonly #isolatesPerColo: number
   readonly #lastRev = new Map<string, number>()
-  readonly #requests = new Map<string, Uint8Array>()
+  readonly #requests: Map<string, Uint8Array>
+  readonly #undo: (() => void) | undefined
 
   constructor(options: WorldOptions) {
     const { seed, variant, colos = 3, isolatesPerColo = 2, maxLagSeconds = 2_500 } = options
@@ -120,9 +103,14 @@ export class World {
       boundMs: (options.boundSeconds ?? 300) * 1000,
       validitySeconds: options.validitySeconds ?? 7_200,
     }
-    this.record = new WatchedRecord({ now: () => this.clock.nowMs() / 1000 })
-    this.record.onWrite = () => this.#readHistories()
+    const { from } = options
+    this.record = from?.record ?? new WatchedRecord(this.clock)
+    this.#undo = from?.record.tentatively()
+    this.#requests = from === undefined ? new Map() : from.#requests
     this.kv = new LaggingKV({ clock: this.clock, colos, seed: seed ^ 0x5eed, maxLagSeconds })
+    if (from !== undefined) this.#goOnFrom(from)
+    this.record.moveTo(this.clock)
+    this.record.onWrite = () => this.#readHistories()
     this.caches = Array.from({ length: colos }, () => new ColoCache(this.clock))
     this.#isolatesPerColo = isolatesPerColo
   }
@@ -142,13 +130,33 @@ export class World {
       await place.derived.writeIssuerPage(issuer.record.id, encodeIssuerPage(issuer.record))
     }
     await publish(place.publisher)
-    for (let colo = 0; colo < world.caches.length; colo += 1)
-      for (let i = 0; i < world.#isolatesPerColo; i += 1) world.places.push(world.makePlace(colo))
+    world.#settleIn()
+    return world
+  }
+
+  /** The same world again, as it is now: places are new, time goes on. */
+  static fork(from: World, options: Omit<WorldOptions, 'from'>): World {
+    const world = new World({ ...options, from })
+    world.#settleIn()
     return world
   }
 
   close(): void {
-    this.record.close()
+    if (this.#undo === undefined) this.record.close()
+    else this.#undo()
+  }
+
+  #goOnFrom(from: World): void {
+    this.clock.advance(from.clock.nowMs() - this.clock.nowMs())
+    this.kv.copy(from.kv)
+    this.issuers.push(...from.issuers)
+    for (const [key, history] of from.histories) this.histories.set(key, history.clone())
+    for (const [key, rev] of from.#lastRev) this.#lastRev.set(key, rev)
+  }
+
+  #settleIn(): void {
+    for (let colo = 0; colo < this.caches.length; colo += 1)
+      for (let i = 0; i < this.#isolatesPerColo; i += 1) this.places.push(this.makePlace(colo))
   }
 
   get issuer(): WorldIssuer {
@@ -190,10 +198,7 @@ export class World {
   }
 
   history(issuer: WorldIssuer, serial: Uint8Array): CertificateHistory {
-    const unrecorded =
-      issuer.unknown === 'unauthorized'
-        ? undefined
-        : ({ type: issuer.unknown === 'good' ? 'good' : 'unknown' } as const)
+    const unrecorded = unrecordedStatus(issuer.unknown)
     const fresh = new CertificateHistory(issuer.record.id, serial, this.bounds, unrecorded)
     const known = this.histories.get(fresh.key)
     if (known === undefined) this.histories.set(fresh.key, fresh)
@@ -213,23 +218,29 @@ export class World {
     this.counts[answer.responseStatus] += 1
     if (answer.responseStatus === 'successful')
       this.origins[answer.origin] = (this.origins[answer.origin] ?? 0) + 1
-    const { bounds } = this
-    const options = { bounds, nowMs: this.clock.nowMs(), verify, seen: place.seen }
-    const problem = await judge({ history, issuer, hash, nonce }, answer, options)
+    const options = { bounds: this.bounds, nowMs: this.clock.nowMs(), verify, seen: place.seen }
+    const problem = await judge({ issuer, asked: [{ history, hash }], nonce }, answer, options)
     if (problem !== undefined) {
       const origin = answer.responseStatus === 'successful' ? ` from ${answer.origin}` : ''
       const at = this.places.indexOf(place)
-      this.violations.push(
+      this.accuse(
         `${problem}: ${hash} of ${history.key} at isolate ${at}, colo ${place.colo}${origin}`,
+        history,
       )
-      const life = history.revisions.map(({ certStatus, changedAt, committedMs }) => [
-        certStatus.type,
-        changedAt === 0 ? 0 : changedAt - EPOCH,
-        committedMs / 1000 - EPOCH,
-      ])
-      this.say(`history of ${history.key}: ${JSON.stringify(life)}, pruned ${history.prunedMs}`)
     }
     return answer
+  }
+
+  /** A law was broken. */
+  accuse(problem: string, history?: CertificateHistory): void {
+    this.violations.push(problem)
+    if (history === undefined) return
+    const life = history.revisions.map(({ certStatus, changedAt, committedMs }) => [
+      certStatus.type,
+      changedAt === 0 ? 0 : changedAt - EPOCH,
+      committedMs / 1000 - EPOCH,
+    ])
+    this.say(`history of ${history.key}: ${JSON.stringify(life)}, pruned ${history.prunedMs}`)
   }
 
   /** Begins something that may stop on its way: it runs until then. */
@@ -260,11 +271,12 @@ export class World {
     if (done) this.jobs.splice(this.jobs.indexOf(job), 1)
   }
 
-  async change(place: Isolate, history: CertificateHistory, change: StatusChange): Promise<void> {
+  async change(place: Isolate, history: CertificateHistory, change: StatusChange): Promise<ChangeResult> {
     const result = await place.admin.changeStatus(history.issuer, history.serial, change, this.clock.nowMs())
     this.say(`${change.to} ${history.key}: ${JSON.stringify(result.outcome)}`)
     place.live.absent.clear()
     await publishChange(place.publisher, history.issuer, result.revision)
+    return result
   }
 
   async add(place: Isolate, issuer: WorldIssuer, rows: readonly NewCertificate[]): Promise<void> {
@@ -376,17 +388,16 @@ export class World {
 
   /** What the record says after a write becomes history; a restored record tells nothing new. */
   #readHistories(): void {
-    const rows: Row[] = this.record.rows(`SELECT c.issuer, ${CERTIFICATE_COLUMNS} FROM certificates c`)
     const present = new Set<string>()
-    for (const row of rows) {
-      const certificate = decodeCertificateRow(row)
-      const issuer = this.issuers.find(({ record }) => record.id === row['issuer'])
+    for (const { issuer: id, row } of this.record.certificates()) {
+      const issuer = this.issuers.find(({ record }) => record.id === id)
       if (issuer === undefined) continue
-      const history = this.history(issuer, certificate.serial)
+      const history = this.history(issuer, row.serial)
       present.add(history.key)
-      if (certificate.rev <= (this.#lastRev.get(history.key) ?? 0)) continue
-      this.#lastRev.set(history.key, certificate.rev)
-      history.commit(certificate, this.clock.nowMs())
+      if (row.rev <= (this.#lastRev.get(history.key) ?? 0)) continue
+      this.#lastRev.set(history.key, row.rev)
+      const problem = history.commit(row, this.clock.nowMs())
+      if (problem !== undefined && !this.replaying) this.accuse(`${problem}: ${history.key}`, history)
     }
     if (this.replaying) return
     for (const history of this.histories.values())
