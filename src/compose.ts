@@ -1,5 +1,6 @@
-/** The composition root: bindings and secrets in, one Worker out. The only file that builds adapters. */
+/** The composition root: bindings and secrets in, one Worker out. With compose-responder.ts the only file that builds its adapters. */
 import type { Hono } from 'hono'
+import { composeResponder } from './compose-responder.ts'
 import type { Env } from './env.ts'
 import { readSettings } from './env.ts'
 import type { AdminDeps } from './http/admin-deps.ts'
@@ -9,24 +10,13 @@ import { serveOCSP } from './http/ocsp.ts'
 import { pagesApp } from './http/pages.ts'
 import { runScheduled } from './jobs/scheduled.ts'
 import { publish, publishChange } from './overlay/publisher.ts'
-import { OverlayReader } from './overlay/reader.ts'
 import type { Clock, DerivedStore } from './ports/ports.ts'
-import { AnswerMemory } from './responder/answer-memory.ts'
-import { BundleSource } from './responder/bundle-source.ts'
-import { IssuerDirectory } from './responder/issuers.ts'
-import { LiveCopies } from './responder/live-copies.ts'
-import type { ResponderPorts } from './responder/respond.ts'
-import { Seen } from './responder/seen.ts'
 import { parseKeyEncryptionKey } from './signing/key-custody.ts'
-import { LiveSource } from './signing/live-source.ts'
 import { presign } from './signing/presign.ts'
-import { SignerPool } from './signing/signers.ts'
 import { D1AdminStore } from './storage/d1-admin-store.ts'
-import { D1OverlayStore } from './storage/d1-overlay-store.ts'
 import { D1SlotStore } from './storage/d1-slot-store.ts'
-import { D1StatusStore } from './storage/d1-status-store.ts'
 import { CacheAPIEdgeCache } from './storage/edge-cache.ts'
-import { decodeIssuerPage, encodeIssuerPage } from './storage/issuer-page.ts'
+import { encodeIssuerPage } from './storage/issuer-page.ts'
 import { KVDerivedStore } from './storage/kv-derived-store.ts'
 
 export interface Worker {
@@ -46,17 +36,18 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
   const secret = (name: string) => secretOf(env, name)
   const kek = () => parseKeyEncryptionKey(env.KEY_ENCRYPTION_KEY)
 
-  const status = new D1StatusStore(env.DB)
-  const overlayStore = new D1OverlayStore(env.DB)
   const slots = new D1SlotStore(env.DB)
   const record = new D1AdminStore(env.DB)
   const kv = new KVDerivedStore(env.RESPONSES, clock)
   const cache = new CacheAPIEdgeCache(caches.default)
-
-  const overlay = new OverlayReader(
-    { derived: kv, overlay: overlayStore, clock, random, background },
-    boundMs,
-  )
+  const {
+    ports: responder,
+    status,
+    overlayStore,
+    overlay,
+    signers,
+    live,
+  } = composeResponder({ db: env.DB, derived: kv, cache, clock, random, boundMs, kek, secret, background })
   /** What this isolate publishes it also believes at once: a revocation shows where it was made without waiting for KV. */
   const derived: Pick<DerivedStore, 'readRoot' | 'writeRoot'> = {
     readRoot: () => kv.readRoot(),
@@ -65,27 +56,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
       overlay.adopt(bytes)
     },
   }
-  const signers = new SignerPool({ keys: status, kek, secret })
-  const bundles = new BundleSource({ derived: kv, cache, background })
-  const live = new LiveSource({
-    status,
-    bundles,
-    signers,
-    clock,
-    latestRoot: () => overlay.latest,
-    background,
-  })
   const publisher = { overlay: overlayStore, derived, clock, random, sleep }
-  const responder: ResponderPorts = {
-    clock,
-    overlay,
-    issuers: new IssuerDirectory({ derived: kv, status, decodePage: decodeIssuerPage, background }),
-    memory: new AnswerMemory(),
-    bundles,
-    copies: new LiveCopies(cache, background),
-    seen: new Seen(),
-    live,
-  }
   const observe = observer(consoleLog, env.METRICS, settings.logSampleRate, Math.random)
   const sign = (options: { issuer?: number; all: boolean; budget: number }) =>
     presign({ slots, status, derived: kv, signers, clock, log: consoleLog, random }, options)

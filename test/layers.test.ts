@@ -38,7 +38,7 @@ const LAYERS: Record<string, { may: readonly string[]; dynamic?: readonly string
   jobs: { may: ['ports', 'overlay', 'signing'] },
   cli: {
     may: ['asn1', 'pkix', 'ocsp', 'importers', 'admin-api', 'node', 'commander', 'cli-progress', 'zod'],
-    dynamic: ['cli/dev'],
+    dynamic: ['cli/answer', 'cli/dev'],
   },
   'cli/dev': {
     may: [
@@ -57,8 +57,25 @@ const LAYERS: Record<string, { may: readonly string[]; dynamic?: readonly string
       'esbuild',
     ],
   },
+  'cli/answer': {
+    may: [
+      'ocsp',
+      'pkix',
+      'importers',
+      'admin-api',
+      'ports',
+      'responder',
+      'signing',
+      'storage',
+      'http',
+      'compose-responder.ts',
+      'cli',
+      'node',
+    ],
+  },
+  'compose-responder.ts': { may: ['overlay', 'ports', 'responder', 'signing', 'storage'] },
   'compose.ts': {
-    may: ['env.ts', 'http', 'jobs', 'overlay', 'ports', 'responder', 'signing', 'storage', 'hono'],
+    may: ['compose-responder.ts', 'env.ts', 'http', 'jobs', 'overlay', 'ports', 'signing', 'storage', 'hono'],
     dynamic: ['http'],
   },
   'env.ts': { may: [] },
@@ -88,9 +105,9 @@ function importsOf(file: string): Import[] {
   return found
 }
 
-/** The layer of a file: its first folder, or its own name; the dev command is a layer of its own. */
+/** The layer of a file: its first folder, or its own name; the commands that are responders are layers of their own. */
 function layerOf(path: string): string {
-  return path.startsWith('cli/dev/') ? 'cli/dev' : (path.split('/')[0] ?? path)
+  return /^cli\/(answer|dev)(?=\/)/.exec(path)?.[0] ?? path.split('/')[0] ?? path
 }
 
 /** What an import reaches: a path below src, or a package. */

@@ -1,0 +1,74 @@
+/**
+ * The parts that answer, wired together. What the Worker does (compose.ts) and what `edge-ocsp answer` does without one is
+ * this: they differ only in what they lay under it.
+ */
+import { OverlayReader } from './overlay/reader.ts'
+import type { Clock, DerivedStore, EdgeCache } from './ports/ports.ts'
+import { AnswerMemory } from './responder/answer-memory.ts'
+import { BundleSource } from './responder/bundle-source.ts'
+import { IssuerDirectory } from './responder/issuers.ts'
+import { LiveCopies } from './responder/live-copies.ts'
+import type { ResponderPorts } from './responder/respond.ts'
+import { Seen } from './responder/seen.ts'
+import { LiveSource } from './signing/live-source.ts'
+import { SignerPool } from './signing/signers.ts'
+import { D1OverlayStore } from './storage/d1-overlay-store.ts'
+import { D1StatusStore } from './storage/d1-status-store.ts'
+import type { Database } from './storage/database.ts'
+import { decodeIssuerPage } from './storage/issuer-page.ts'
+
+export interface ResponderResources {
+  /** The record. */
+  readonly db: Database
+  /** The other tiers: optional by nature, absence is a miss. */
+  readonly derived: DerivedStore
+  readonly cache: EdgeCache
+  readonly clock: Clock
+  /** uint32 */
+  readonly random: () => number
+  /** The propagation bound B. */
+  readonly boundMs: number
+  /** @throws SigningError */
+  readonly kek: () => Uint8Array
+  readonly secret: (name: string) => string | undefined
+  /** Keeps work alive after the answer has left. */
+  readonly background: (work: Promise<unknown>) => void
+}
+
+/** The responder, and the parts of it that others need. */
+export interface ComposedResponder {
+  readonly ports: ResponderPorts
+  readonly status: D1StatusStore
+  readonly overlayStore: D1OverlayStore
+  readonly overlay: OverlayReader
+  readonly signers: SignerPool
+  readonly live: LiveSource
+}
+
+export function composeResponder(resources: ResponderResources): ComposedResponder {
+  const { db, derived, cache, clock, random, boundMs, kek, secret, background } = resources
+  const status = new D1StatusStore(db)
+  const overlayStore = new D1OverlayStore(db)
+  const overlay = new OverlayReader({ derived, overlay: overlayStore, clock, random, background }, boundMs)
+  const signers = new SignerPool({ keys: status, kek, secret })
+  const bundles = new BundleSource({ derived, cache, background })
+  const live = new LiveSource({
+    status,
+    bundles,
+    signers,
+    clock,
+    latestRoot: () => overlay.latest,
+    background,
+  })
+  const ports = {
+    clock,
+    overlay,
+    issuers: new IssuerDirectory({ derived, status, decodePage: decodeIssuerPage, background }),
+    memory: new AnswerMemory(),
+    bundles,
+    copies: new LiveCopies(cache, background),
+    seen: new Seen(),
+    live,
+  }
+  return { ports, status, overlayStore, overlay, signers, live }
+}
