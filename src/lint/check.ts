@@ -32,6 +32,17 @@ export const NEED = {
   octets: 65_536,
 } as const
 
+/** Where a check looks, as further bits: it has nothing to say of what is not there. */
+export const WHERE = {
+  revoked: 1 << 20,
+  singleExtensions: 1 << 21,
+  responseExtensions: 1 << 22,
+  /** What all responses of one signer have in common. */
+  envelope: 1 << 23,
+} as const
+
+export const EVERYWHERE = WHERE.revoked | WHERE.singleExtensions | WHERE.responseExtensions | WHERE.envelope
+
 export type Need = keyof typeof NEED
 
 /** Whether something is wrong; a text says what was found. */
@@ -51,7 +62,7 @@ interface Named {
   /** Unique. */
   readonly name: string
   readonly level: LevelRule
-  /** Bits of NEED. */
+  /** Bits of NEED and WHERE. */
   readonly needs: number
   /** What has to be so. */
   readonly rule: string

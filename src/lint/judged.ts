@@ -1,6 +1,5 @@
 /** One response under judgement: decoded once, and what is known about it in the form that checks compare with. */
 
-import { DERReader } from '../asn1/der-reader.ts'
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { BasicOCSPResponse, ResponseData, SingleResponse } from '../ocsp/basic-response.ts'
 import { encodeAlgorithmIdentifier } from '../pkix/algorithm-identifier.ts'
@@ -8,6 +7,7 @@ import type { Extension } from '../pkix/extensions.ts'
 import { NEED } from './check.ts'
 import type { CertificateFacts, LintContext } from './context.ts'
 import { sameOctets } from './octets.ts'
+import { elementAt } from './where.ts'
 
 const NONE: readonly Extension[] = []
 
@@ -22,8 +22,7 @@ export class Judged {
   readonly producedAt: UnixSeconds
   /** responseExtensions, none when they are absent. */
   readonly extensions: readonly Extension[]
-  /** DER of the signatureAlgorithm as it stands. */
-  readonly algorithm: Uint8Array
+  readonly #response: Uint8Array | undefined
 
   /** @param octets of the BasicOCSPResponse and of all; undefined when only the value is known */
   constructor(
@@ -38,10 +37,21 @@ export class Judged {
     this.now = context.now ?? Number.NaN
     this.producedAt = this.data.producedAt
     this.extensions = this.data.responseExtensions ?? NONE
-    this.algorithm =
-      octets === undefined
-        ? encodeAlgorithmIdentifier(basic.signatureAlgorithm)
-        : algorithmOf(octets.response)
+    this.#response = octets?.response
+  }
+
+  /** DER of the signatureAlgorithm as it stands. */
+  get algorithm(): Uint8Array {
+    return this.#response === undefined
+      ? encodeAlgorithmIdentifier(this.basic.signatureAlgorithm)
+      : algorithmOf(this.#response)
+  }
+
+  /** The first of certs is the responder's certificate as it is known. */
+  get isSignerFirst(): boolean {
+    const first = this.basic.certs?.[0]
+    const certificate = this.context.responder?.certificate
+    return first !== undefined && certificate !== 'none' && sameOctets(first, certificate)
   }
 
   certificateOf({ certID }: SingleResponse): CertificateFacts | undefined {
@@ -51,14 +61,12 @@ export class Judged {
   }
 }
 
-/** Behind tbsResponseData. The octets have been decoded before. */
+/** The element behind tbsResponseData. The octets have been decoded before. */
 function algorithmOf(response: Uint8Array): Uint8Array {
-  return new DERReader(response).sequence((basic) => {
-    basic.raw()
-    const algorithm = basic.raw()
-    while (!basic.atEnd) basic.raw()
-    return algorithm
-  })
+  const basic = elementAt(response, 0)
+  const tbs = basic && elementAt(response, basic.content)
+  const algorithm = tbs && elementAt(response, tbs.end)
+  return response.subarray(algorithm?.start, algorithm?.end)
 }
 
 /** singleExtensions, none when they are absent. */

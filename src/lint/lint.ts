@@ -11,7 +11,7 @@ import { OCSPDecodeError } from '../ocsp/error.ts'
 import { decodeOCSPResponse } from '../ocsp/ocsp-response.ts'
 import type { OCSPResponseStatus } from '../ocsp/response-status.ts'
 import type { LevelRule, LintCheck, LintLevel } from './check.ts'
-import { NEED } from './check.ts'
+import { EVERYWHERE, NEED, WHERE } from './check.ts'
 import { checks, ERROR_INSTEAD, faultChecks, responseChecks, SIGNATURE, singleChecks } from './checks.ts'
 import type { LintContext, LintProfile } from './context.ts'
 import { Judged, knownOf } from './judged.ts'
@@ -68,7 +68,7 @@ export function lint(der: Uint8Array, context: LintContext = {}): LintReport {
       octets: response,
       // Asked for by people alone, so it is not worked out for every response.
       get notJudged() {
-        const judged = known | (context.profile === 'private' ? NEED.publicTrust : 0)
+        const judged = known | EVERYWHERE | (context.profile === 'private' ? NEED.publicTrust : 0)
         return checks.filter(({ needs }) => (needs & judged) !== needs)
       },
     }
@@ -102,8 +102,12 @@ export async function lintSignature(
 function judge(judged: Judged, known: number): LintFinding[] {
   const findings: LintFinding[] = []
   const { profile } = judged.context
+  const whole =
+    known |
+    (judged.context.isEnvelopeJudged === true ? 0 : WHERE.envelope) |
+    (judged.data.responseExtensions === undefined ? 0 : WHERE.responseExtensions)
   for (const check of responseChecks) {
-    if ((check.needs & known) !== check.needs) continue
+    if ((check.needs & whole) !== check.needs) continue
     const verdict = check.isWrong(judged)
     if (verdict !== false) findings.push(finding(check, profile, '', verdict))
   }
@@ -111,8 +115,12 @@ function judge(judged: Judged, known: number): LintFinding[] {
   for (let i = 0; i < responses.length; i += 1) {
     const one = responses[i]
     if (one === undefined) continue
+    const here =
+      known |
+      (one.certStatus.type === 'revoked' ? WHERE.revoked : 0) |
+      (one.singleExtensions === undefined ? 0 : WHERE.singleExtensions)
     for (const check of singleChecks) {
-      if ((check.needs & known) !== check.needs) continue
+      if ((check.needs & here) !== check.needs) continue
       const verdict = check.isWrong(one, judged, i)
       if (verdict !== false) findings.push(finding(check, profile, `responses[${i}]`, verdict))
     }

@@ -108,18 +108,19 @@ export function signatureProblem(algorithm: string, signature: Uint8Array): stri
   return !isRight && `${length} octets`
 }
 
-function isECDSAForm(signature: Uint8Array): boolean {
-  const reader = new DERReader(signature)
-  try {
-    const isPositive = reader.sequence((value) => {
-      const [r, s] = [value.integerBytes()[0] ?? 0x80, value.integerBytes()[0] ?? 0x80]
-      return r < 0x80 && s < 0x80
-    })
-    reader.finish()
-    return isPositive
-  } catch {
-    return false
+/** SEQUENCE of two positive INTEGERs, whatever the curve; no longer than that of P-521. Stands in the signing loop. */
+function isECDSAForm(der: Uint8Array): boolean {
+  const isLong = der[1] === 0x81
+  let at = isLong ? 3 : 2
+  const length = der[at - 1] ?? 0
+  if (der[0] !== 0x30 || at + length !== der.length || length < 0x80 === isLong) return false
+  for (let i = 0; i < 2; i += 1) {
+    const [size, first, second] = [der[at + 1] ?? 0, der[at + 2] ?? 0x80, der[at + 3] ?? 0]
+    if (der[at] !== 0x02 || size === 0 || first > 0x7f) return false
+    if (first === 0 && (size === 1 || second < 0x80)) return false
+    at += 2 + size
   }
+  return at === der.length
 }
 
 function isEdwards(algorithm: string): boolean {

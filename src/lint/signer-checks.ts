@@ -1,7 +1,7 @@
 /** Who signed and how: ResponderID, certs, algorithm and the form of the signature (R1.5x, R4.8, R4.9); and the size (R7.4). */
 import { DERReader } from '../asn1/der-reader.ts'
 import type { LintCheck } from './check.ts'
-import { NEED, response } from './check.ts'
+import { NEED, response, WHERE } from './check.ts'
 import type { Judged } from './judged.ts'
 import { sameOctets } from './octets.ts'
 import {
@@ -31,7 +31,7 @@ export const SIGNER_CHECKS: readonly LintCheck[] = [
     'R1.53',
     'responder-by-name',
     'lightweight',
-    0,
+    WHERE.envelope,
     'the responder has to be named by key',
     ({ data }) => 'byName' in data.responderID,
   ),
@@ -39,7 +39,7 @@ export const SIGNER_CHECKS: readonly LintCheck[] = [
     'R1.52',
     'responder-other',
     'error',
-    NEED.responderKey,
+    NEED.responderKey | WHERE.envelope,
     'ResponderID has to name the responder whose key signs',
     ({ data, context }) => {
       const { responderID } = data
@@ -53,7 +53,7 @@ export const SIGNER_CHECKS: readonly LintCheck[] = [
     'R1.57',
     'certs-absent',
     'error',
-    NEED.responderCertificate,
+    NEED.responderCertificate | WHERE.envelope,
     'the certificate of a delegated responder has to be in certs',
     ({ basic, context }) => context.responder?.certificate !== 'none' && basic.certs === undefined,
   ),
@@ -61,19 +61,16 @@ export const SIGNER_CHECKS: readonly LintCheck[] = [
     'R1.58',
     'certs-signer-not-first',
     'error',
-    NEED.responderCertificate,
+    NEED.responderCertificate | WHERE.envelope,
     "the responder's certificate has to be the first of certs",
-    ({ basic, context }) => {
-      const meant = context.responder?.certificate
-      const first = basic.certs?.[0]
-      return meant !== undefined && meant !== 'none' && first !== undefined && !sameOctets(first, meant)
-    },
+    ({ basic, context, isSignerFirst }) =>
+      context.responder?.certificate !== 'none' && basic.certs?.[0] !== undefined && !isSignerFirst,
   ),
   response(
     'R1.58',
     'certs-several',
     'warning',
-    0,
+    WHERE.envelope,
     "the responder's certificate should stand alone in certs",
     ({ basic }) =>
       basic.certs !== undefined && basic.certs.length > 1 && `${basic.certs.length} certificates`,
@@ -82,7 +79,7 @@ export const SIGNER_CHECKS: readonly LintCheck[] = [
     'R1.59',
     'certs-empty',
     'error',
-    0,
+    WHERE.envelope,
     'certs without one are left out',
     ({ basic }) => basic.certs?.length === 0,
   ),
@@ -90,17 +87,17 @@ export const SIGNER_CHECKS: readonly LintCheck[] = [
     'R1.59',
     'certs-needless',
     'error',
-    NEED.responderCertificate,
+    NEED.responderCertificate | WHERE.envelope,
     'no certs where the CA signs itself',
     ({ basic, context }) =>
       context.responder?.certificate === 'none' && basic.certs !== undefined && basic.certs.length > 0,
   ),
-  response('R4.31', 'certs-der', 'error', 0, 'certificates have to be DER', certificateFault),
+  response('R4.31', 'certs-der', 'error', WHERE.envelope, 'certificates have to be DER', certificateFault),
   response(
     'R1.51',
     'algorithm-other',
     'error',
-    NEED.algorithm,
+    NEED.algorithm | WHERE.envelope,
     "signatureAlgorithm has to be the responder's, octet for octet",
     ({ algorithm, context }) => !sameOctets(algorithm, context.responder?.signatureAlgorithm),
   ),
@@ -108,18 +105,18 @@ export const SIGNER_CHECKS: readonly LintCheck[] = [
     'R1.51',
     'algorithm-parameters',
     'error',
-    0,
+    WHERE.envelope,
     'parameters have to be NULL for RSA PKCS#1, absent for ECDSA, EdDSA, ML-DSA and SLH-DSA',
     ({ basic }) => hasOddParameters(basic.signatureAlgorithm),
   ),
-  response('R4.9', 'algorithm-weak', 'error', 0, 'no signature over SHA-1 or MD5', ({ basic }) =>
+  response('R4.9', 'algorithm-weak', 'error', WHERE.envelope, 'no signature over SHA-1 or MD5', ({ basic }) =>
     isWeakAlgorithm(basic.signatureAlgorithm),
   ),
   response(
     'R4.8',
     'algorithm-barred',
     'error',
-    NEED.publicTrust,
+    NEED.publicTrust | WHERE.envelope,
     'signatureAlgorithm has to be one of BR 7.1.3.2, octet for octet',
     ({ algorithm }) => !isPublicAlgorithm(algorithm),
   ),
@@ -127,7 +124,7 @@ export const SIGNER_CHECKS: readonly LintCheck[] = [
     'R1.51',
     'algorithm-not-of-key',
     'error',
-    NEED.spki,
+    NEED.spki | WHERE.envelope,
     "signatureAlgorithm has to fit the responder's kind of key",
     ({ basic, context }) => !fitsKey(basic.signatureAlgorithm.algorithm, context.responder?.spki),
   ),
@@ -135,7 +132,7 @@ export const SIGNER_CHECKS: readonly LintCheck[] = [
     'R4.8',
     'algorithm-not-of-curve',
     'public-trust',
-    NEED.spki,
+    NEED.spki | WHERE.envelope,
     'P-256 goes with SHA-256, P-384 with SHA-384, P-521 with SHA-512',
     ({ basic, context }) => !fitsCurve(basic.signatureAlgorithm.algorithm, context.responder?.spki),
   ),
@@ -171,10 +168,9 @@ function isTooLarge({ size, data }: Judged): boolean {
 }
 
 /** What the responder's own certificate is was looked at when it was given to us. */
-function certificateFault({ basic, context }: Judged): string | false {
-  const known = context.responder?.certificate
-  for (const certificate of basic.certs ?? []) {
-    if (known !== 'none' && sameOctets(certificate, known)) continue
+function certificateFault({ basic, isSignerFirst }: Judged): string | false {
+  const { certs = [] } = basic
+  for (const certificate of isSignerFirst ? certs.slice(1) : certs) {
     try {
       new DERReader(certificate).any()
     } catch (error) {

@@ -8,7 +8,7 @@ import { hashAlgorithmOf } from '../pkix/algorithm-identifier.ts'
 import { crlReasonName } from '../pkix/crl-reason.ts'
 import { formatSerial } from '../pkix/serial-number.ts'
 import type { LintCheck } from './check.ts'
-import { NEED, response, single } from './check.ts'
+import { NEED, response, single, WHERE } from './check.ts'
 import { sameOctets } from './octets.ts'
 
 const HOLD = 6
@@ -109,7 +109,7 @@ export const STATUS_CHECKS: readonly LintCheck[] = [
     'R1.31',
     'reason-undefined',
     'error',
-    0,
+    WHERE.revoked,
     'revocationReason has to be one of RFC 5280 5.3.1',
     ({ certStatus }) => {
       const reason = reasonOf(certStatus)
@@ -120,7 +120,7 @@ export const STATUS_CHECKS: readonly LintCheck[] = [
     'R1.31',
     'reason-remove-from-crl',
     'error',
-    0,
+    WHERE.revoked,
     'removeFromCRL belongs into delta CRLs alone',
     ({ certStatus }) => reasonOf(certStatus) === REMOVE_FROM_CRL,
   ),
@@ -128,7 +128,7 @@ export const STATUS_CHECKS: readonly LintCheck[] = [
     'R4.22',
     'reason-unspecified',
     'lightweight',
-    0,
+    WHERE.revoked,
     'reason 0 is said by leaving the field out',
     ({ certStatus }) => reasonOf(certStatus) === 0,
   ),
@@ -136,7 +136,7 @@ export const STATUS_CHECKS: readonly LintCheck[] = [
     'R4.22',
     'reason-barred',
     'error',
-    NEED.publicTrust,
+    NEED.publicTrust | WHERE.revoked,
     'the reason has to be 1, 3, 4, 5 or 9 (BR 7.2.2)',
     ({ certStatus }) => {
       const reason = reasonOf(certStatus)
@@ -149,7 +149,7 @@ export const STATUS_CHECKS: readonly LintCheck[] = [
     'R4.13',
     'hold-barred',
     'error',
-    NEED.publicTrust,
+    NEED.publicTrust | WHERE.revoked,
     'certificateHold is not allowed (BR 4.9.13)',
     ({ certStatus }) => reasonOf(certStatus) === HOLD,
   ),
@@ -157,7 +157,7 @@ export const STATUS_CHECKS: readonly LintCheck[] = [
     'R4.21',
     'ca-reason',
     'error',
-    NEED.publicTrust | NEED.certificates,
+    NEED.publicTrust | NEED.certificates | WHERE.revoked,
     'a revoked CA certificate has to have a reason',
     (one, judged) =>
       one.certStatus.type === 'revoked' &&
@@ -184,7 +184,7 @@ export const STATUS_CHECKS: readonly LintCheck[] = [
     'R1.36',
     'non-issued-form',
     'error',
-    NEED.meant,
+    NEED.meant | WHERE.revoked,
     'revoked for a serial number never issued is certificateHold at 19700101000000Z',
     ({ certStatus }, { context }, i) =>
       certStatus.type === 'revoked' && context.meant?.[i]?.issued === false && !isExtendedRevoke(certStatus),
@@ -193,7 +193,7 @@ export const STATUS_CHECKS: readonly LintCheck[] = [
     'R1.36',
     'non-issued-extensions',
     'error',
-    0,
+    WHERE.revoked | WHERE.singleExtensions,
     'there must be no CRL reference and no CRL entry extension for a serial number never issued',
     ({ certStatus, singleExtensions = [] }) =>
       isExtendedRevoke(certStatus) && singleExtensions.some(({ extnID }) => OF_CRL_ENTRIES.has(extnID)),
@@ -202,7 +202,7 @@ export const STATUS_CHECKS: readonly LintCheck[] = [
     'R1.36',
     'extended-revoke-absent',
     'error',
-    0,
+    WHERE.revoked,
     'certificateHold at 19700101000000Z needs id-pkix-ocsp-extended-revoke in responseExtensions',
     ({ certStatus }, { extensions }) =>
       isExtendedRevoke(certStatus) && !extensions.some(({ extnID }) => extnID === OID.ocspExtendedRevoke),

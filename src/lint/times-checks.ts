@@ -4,7 +4,7 @@ import { formatGeneralizedTime, NO_END } from '../asn1/generalized-time.ts'
 import { OID } from '../asn1/oid.ts'
 import type { SingleResponse } from '../ocsp/basic-response.ts'
 import type { LintCheck } from './check.ts'
-import { NEED, response, single } from './check.ts'
+import { NEED, response, single, WHERE } from './check.ts'
 import type { Judged } from './judged.ts'
 
 const HOUR = 3600
@@ -64,7 +64,7 @@ export const TIMES_CHECKS: readonly LintCheck[] = [
     'R1.31',
     'revoked-after-this-update',
     'error',
-    0,
+    WHERE.revoked,
     'revocationTime has to be at or before thisUpdate',
     ({ certStatus, thisUpdate }) =>
       certStatus.type === 'revoked' &&
@@ -117,7 +117,7 @@ export const TIMES_CHECKS: readonly LintCheck[] = [
     'R1.31',
     'revoked-before-certificate',
     'warning',
-    NEED.certificates,
+    NEED.certificates | WHERE.revoked,
     "revocationTime should not lie before the certificate's notBefore",
     (one, judged) =>
       one.certStatus.type === 'revoked' &&
@@ -175,7 +175,7 @@ export const TIMES_CHECKS: readonly LintCheck[] = [
     'R4.52',
     'final-nonce',
     'warning',
-    0,
+    WHERE.responseExtensions,
     'a final response should bear no nonce',
     ({ data, extensions }) =>
       data.responses.some(({ nextUpdate }) => nextUpdate === NO_END) &&

@@ -36,7 +36,7 @@ const BASIC: Fields = [
   [0xa0, 'certs'],
 ]
 
-interface Element {
+export interface Element {
   readonly start: number
   readonly content: number
   readonly end: number
@@ -100,7 +100,7 @@ function dotted(name: string, rest: string): string {
 }
 
 /** Forgiving: whatever the length octets say, cut at the end of the input. */
-function elementAt(der: Uint8Array, start: number): Element | undefined {
+export function elementAt(der: Uint8Array, start: number): Element | undefined {
   const first = der[start + 1]
   if (first === undefined) return undefined
   const octets = first > 0x80 ? first & 0x7f : 0

@@ -7,7 +7,6 @@ import type { SingleResponse } from '../ocsp/basic-response.ts'
 import { encodeResponseData } from '../ocsp/basic-response.ts'
 import type { CertStatus } from '../ocsp/cert-status.ts'
 import { nonceExtension } from '../ocsp/nonce.ts'
-import { decodeSuccessfulResponse } from '../ocsp/ocsp-response.ts'
 import { EXTENDED_REVOKE } from '../ocsp/single-extensions.ts'
 import { assembleOCSPResponse } from '../ocsp/single-response-template.ts'
 import type { OverlayRoot } from '../overlay/root.ts'
@@ -28,7 +27,7 @@ import { unknownWindow, windowOf } from '../responder/windows.ts'
 import { AbsentSerials } from './absent-serials.ts'
 import { certStatusOf, compromiseOf, earliestThisUpdate } from './cert-status.ts'
 import type { MeantSingle } from './check-response.ts'
-import { checkResponse } from './check-response.ts'
+import { checkResponse, gateContext } from './check-response.ts'
 import type { ReadySigner, SignerPool } from './signers.ts'
 import { recordedExtensions, recordedIn, singleExtensions } from './single-extensions.ts'
 
@@ -185,7 +184,11 @@ export class LiveSource {
     const der = await signResponses(ready, t0, responses, responseExtensions)
     const meant = responses.map((response, i) => meantSingle(response, asked[i]?.hashAlgorithm ?? 'SHA-1'))
     const notAfter = issuer.finalAt === undefined ? ready.notAfter : NO_END
-    checkResponse(decodeSuccessfulResponse(der), meant, notAfter)
+    checkResponse(der, meant, notAfter, {
+      ...gateContext(issuer, ready.responder, t0),
+      meantExtensions: responseExtensions,
+      question: { certIDs: asked.map(({ certID }) => certID), nonce: nonce?.extnValue },
+    })
     const only = statuses.length === 1 ? statuses[0] : undefined
     return statusAnswer({
       der,
