@@ -48,6 +48,7 @@ export class CertificateHistory {
   readonly revisions: Revision[] = []
   readonly #bounds: Bounds
   #status: CertificateStatus | undefined
+  readonly #byRev = new Map<number, CertificateStatus>()
   /** When the serial was first recorded; undefined = never. */
   recordedMs: number | undefined
   /** Its row was deleted after notAfter and retention. */
@@ -72,6 +73,11 @@ export class CertificateHistory {
     return this.#status
   }
 
+  /** What its row said at a position of the issuer's sequence. */
+  statusAt(rev: number): CertificateStatus | undefined {
+    return this.#byRev.get(rev)
+  }
+
   /** The same life, to go on apart. */
   clone(): CertificateHistory {
     const copy = new CertificateHistory(this.issuer, this.serial, this.#bounds, undefined)
@@ -89,6 +95,7 @@ export class CertificateHistory {
   commit(row: CertificateRow, nowMs: number): string | undefined {
     const before = this.#status
     this.#status = row.status
+    this.#byRev.set(row.rev, row.status)
     this.#commit(row, nowMs)
     if (before === undefined || before === row.status || LAWFUL[before].includes(row.status)) return undefined
     return `the record went from ${before} to ${row.status} (law 2)`

@@ -15,8 +15,10 @@ import { AnswerMemory } from '../../src/responder/answer-memory.ts'
 import { BundleSource } from '../../src/responder/bundle-source.ts'
 import { IssuerDirectory } from '../../src/responder/issuers.ts'
 import { LiveCopies } from '../../src/responder/live-copies.ts'
+import { Requestors } from '../../src/responder/requestors.ts'
 import type { ResponderPorts } from '../../src/responder/respond.ts'
 import { Seen } from '../../src/responder/seen.ts'
+import { SignerJudge } from '../../src/responder/signer-judge.ts'
 import { LiveSource } from '../../src/signing/live-source.ts'
 import type { PresignPorts } from '../../src/signing/presign.ts'
 import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
@@ -45,8 +47,18 @@ export interface Variant {
   overlayReader?(make: () => OverlayReader): ReaderPart
   /** Instead of the publisher's view of KV. */
   publisherDerived?(inner: PublisherPorts['derived']): PublisherPorts['derived']
+  adminStore?(inner: D1AdminStore, db: Database): D1AdminStore
+  /** Between the clients and the Worker of a colo. */
+  front?(request: Request, inner: () => Promise<Response>, at: FrontPlace): Promise<Response>
   /** False: an answer signed now is not held against the overlay again. */
   readonly recheck?: boolean
+}
+
+export interface FrontPlace {
+  readonly colo: number
+  readonly clock: Clock
+  /** Of this world and colo alone. */
+  readonly memory: Map<string, unknown>
 }
 
 export type ReaderPart = Pick<OverlayReader, 'fresh' | 'refresh' | 'latest' | 'adopt'>
@@ -125,17 +137,22 @@ export function makeIsolate(options: IsolateOptions): Isolate {
   )
   const bundles = new BundleSource({ derived: kv, cache, background: keep })
   const latestRoot = variant?.recheck === false ? () => undefined : () => overlay.latest
+  const admin = new D1AdminStore(db, deadline)
   const live = new LiveSource({ status, bundles, signers, clock, latestRoot, background: keep })
+  const issuers = new IssuerDirectory({ derived: kv, status, decodePage: decodeIssuerPage, background: keep })
+  const seen = new Seen()
+  const judge = new SignerJudge({ issuers, status, seen })
   return {
     responder: {
       clock,
       overlay,
-      issuers: new IssuerDirectory({ derived: kv, status, decodePage: decodeIssuerPage, background: keep }),
+      issuers,
       memory: new AnswerMemory(options.memoryBytes),
       bundles,
       copies: new LiveCopies(cache, keep),
-      seen: new Seen(),
+      seen,
       live,
+      requestors: new Requestors({ judge, seen, clock, background: keep }),
     },
     overlay,
     live,
@@ -147,7 +164,7 @@ export function makeIsolate(options: IsolateOptions): Isolate {
       sleep: async (ms) => clock.advance(ms),
     },
     presign: { slots, status, derived: kv, signers, clock, log: options.log ?? SILENT, random },
-    admin: new D1AdminStore(db, deadline),
+    admin: variant?.adminStore?.(admin, options.db) ?? admin,
     overlayStore,
     slots,
     derived: kv,

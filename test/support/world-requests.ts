@@ -5,6 +5,7 @@ import { encodeOCSPRequest } from '../../src/ocsp/ocsp-request.ts'
 import type { AlgorithmIdentifier, HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
 import { hashAlgorithmIdentifier } from '../../src/pkix/algorithm-identifier.ts'
 import type { IssuerHashes } from '../../src/ports/records.ts'
+import type { Question } from './world-judge.ts'
 
 /** What CertIDs are made of: an IssuerRecord fits. */
 export interface AskedIssuer {
@@ -39,6 +40,28 @@ export function requestFor(
       ...(extensions === undefined ? {} : { requestExtensions: extensions }),
     },
   })
+}
+
+/** A question of a world. @param known those without a nonce are encoded once */
+export function requestOf({ issuer, asked, nonce }: Question, known: Map<string, Uint8Array>): Uint8Array {
+  const key = asked.map(({ history, hash }) => `${hash} ${history.key}`).join(' ')
+  const made = nonce === undefined ? known.get(key) : undefined
+  if (made !== undefined) return made
+  const der = encodeOCSPRequest({
+    tbsRequest: {
+      versionExplicit: false,
+      requestList: asked.map(({ history, hash }) => ({
+        reqCert: {
+          hashAlgorithm: hashAlgorithmIdentifier(hash),
+          ...issuer.record.hashes[hash],
+          serialNumber: history.serial,
+        },
+      })),
+      ...(nonce === undefined ? {} : { requestExtensions: [nonceExtensionOf(nonce)] }),
+    },
+  })
+  if (nonce === undefined) known.set(key, der)
+  return der
 }
 
 function nonceExtensionOf(nonce: Uint8Array): { extnID: string; critical: boolean; extnValue: Uint8Array } {

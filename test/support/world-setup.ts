@@ -9,6 +9,9 @@ import { digest, hex, makeTestPKI, TEST_POLICY, type TestPKI } from './pki.ts'
 
 export const KEK: Uint8Array = Uint8Array.from({ length: 32 }, (_, i) => i * 7 + 3)
 
+/** How long rows of a world are kept after notAfter. */
+export const RETAIN_SECONDS = 600
+
 export interface WorldIssuer {
   readonly record: IssuerRecord
   readonly pki: TestPKI

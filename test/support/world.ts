@@ -19,8 +19,8 @@ import { type Isolate, type IsolateOptions, makeIsolate, type Variant } from './
 import { judge, unrecordedStatus } from './world-judge.ts'
 import { quiet } from './world-quiet.ts'
 import { WatchedRecord } from './world-record.ts'
-import { requestFor } from './world-requests.ts'
-import { addIssuer, KEK, type WorldIssuer } from './world-setup.ts'
+import { requestOf } from './world-requests.ts'
+import { addIssuer, KEK, RETAIN_SECONDS, type WorldIssuer } from './world-setup.ts'
 
 export interface WorldOptions {
   readonly seed: number
@@ -85,13 +85,17 @@ export class World {
   /** The next call that fits is stopped before or after the driver does its part. */
   stopAt: { port: PortName; phase: 'before' | 'after'; what?: RegExp } | undefined
   readonly violations: string[] = []
+  /** What a mistake in front of the Worker remembers, by colo. */
+  readonly fronts: readonly Map<string, unknown>[]
   /** Lost changes are being replayed: what is not recorded is not there yet, rather than deleted. */
   replaying = false
   /** The last things that happened. */
   readonly trace: string[] = []
   readonly #isolatesPerColo: number
+  readonly #actors: Actor[] = []
   readonly #lastRev = new Map<string, number>()
-  readonly #requests: Map<string, Uint8Array>
+  /** Encoded once. */
+  readonly requests: Map<string, Uint8Array>
   readonly #undo: (() => void) | undefined
 
   constructor(options: WorldOptions) {
@@ -106,12 +110,13 @@ export class World {
     const { from } = options
     this.record = from?.record ?? new WatchedRecord(this.clock)
     this.#undo = from?.record.tentatively()
-    this.#requests = from === undefined ? new Map() : from.#requests
+    this.requests = from?.requests ?? new Map()
     this.kv = new LaggingKV({ clock: this.clock, colos, seed: seed ^ 0x5eed, maxLagSeconds })
     if (from !== undefined) this.#goOnFrom(from)
     this.record.moveTo(this.clock)
     this.record.onWrite = () => this.#readHistories()
     this.caches = Array.from({ length: colos }, () => new ColoCache(this.clock))
+    this.fronts = this.caches.map(() => new Map())
     this.#isolatesPerColo = isolatesPerColo
   }
 
@@ -124,7 +129,7 @@ export class World {
     const place = world.makePlace(0)
     const { validitySeconds } = world.bounds
     for (const unknown of policies) {
-      const policy = { validitySeconds, retainSeconds: 600 }
+      const policy = { validitySeconds, retainSeconds: RETAIN_SECONDS }
       const issuer = await addIssuer(place.admin, unknown, policy, world.clock.nowMs())
       world.issuers.push(issuer)
       await place.derived.writeIssuerPage(issuer.record.id, encodeIssuerPage(issuer.record))
@@ -139,6 +144,14 @@ export class World {
     const world = new World({ ...options, from })
     world.#settleIn()
     return world
+  }
+
+  /** What is still stopped somewhere fails there, so that nothing of it is left. */
+  async end(): Promise<void> {
+    Object.assign(this.weather, { failShare: 0, pauseShare: 0 })
+    for (const actor of this.#actors) if (actor.isPaused) actor.expire()
+    await quiet()
+    this.close()
   }
 
   close(): void {
@@ -175,6 +188,7 @@ export class World {
   makePlace(colo: number, memoryBytes?: number): Place {
     let fragile = false
     const actor = new Actor((port, phase, what) => this.#decide(port, phase, what, fragile))
+    this.#actors.push(actor)
     const isolate = this.isolate(colo, actor, memoryBytes === undefined ? {} : { memoryBytes })
     return {
       ...isolate,
@@ -214,12 +228,11 @@ export class World {
     verify = true,
   ): Promise<Answer> {
     const issuer = this.issuerOf(history)
-    const answer = await respond(this.#request(issuer, history, hash, nonce), place.responder)
-    this.counts[answer.responseStatus] += 1
-    if (answer.responseStatus === 'successful')
-      this.origins[answer.origin] = (this.origins[answer.origin] ?? 0) + 1
+    const question = { issuer, asked: [{ history, hash }], nonce }
+    const answer = await respond(requestOf(question, this.requests), place.responder)
+    this.count(answer)
     const options = { bounds: this.bounds, nowMs: this.clock.nowMs(), verify, seen: place.seen }
-    const problem = await judge({ issuer, asked: [{ history, hash }], nonce }, answer, options)
+    const problem = await judge(question, answer, options)
     if (problem !== undefined) {
       const origin = answer.responseStatus === 'successful' ? ` from ${answer.origin}` : ''
       const at = this.places.indexOf(place)
@@ -229,6 +242,12 @@ export class World {
       )
     }
     return answer
+  }
+
+  count(answer: Answer): void {
+    this.counts[answer.responseStatus] += 1
+    if (answer.responseStatus === 'successful')
+      this.origins[answer.origin] = (this.origins[answer.origin] ?? 0) + 1
   }
 
   /** A law was broken. */
@@ -246,6 +265,7 @@ export class World {
   /** Begins something that may stop on its way: it runs until then. */
   async begin(name: string, colo: number, work: (place: Isolate) => Promise<unknown>): Promise<Job> {
     const actor = new Actor((port, phase, what) => this.#decide(port, phase, what, true))
+    this.#actors.push(actor)
     const job: Job = {
       name,
       actor,
@@ -369,21 +389,6 @@ export class World {
     if (phase === 'before' && port.startsWith('kv.') && nowMs < kvAwayUntilMs) return 'fail'
     if (failShare > 0 && this.random.chance(failShare)) return 'fail'
     return mayPause && pauseShare > 0 && this.random.chance(pauseShare) ? 'pause' : 'go'
-  }
-
-  #request(
-    issuer: WorldIssuer,
-    history: CertificateHistory,
-    hash: HashAlgorithm,
-    nonce?: Uint8Array,
-  ): Uint8Array {
-    if (nonce !== undefined) return requestFor(issuer.record, [history.serial], { hash, nonce })
-    const key = `${hash} ${history.key}`
-    const known = this.#requests.get(key)
-    if (known !== undefined) return known
-    const der = requestFor(issuer.record, [history.serial], { hash })
-    this.#requests.set(key, der)
-    return der
   }
 
   /** What the record says after a write becomes history; a restored record tells nothing new. */
