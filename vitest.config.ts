@@ -1,5 +1,11 @@
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+import { MUTANTS } from './test/mutants/mutants.ts'
+import { mutantPlugin } from './test/mutants/plugin.ts'
+
+/** Set by `npm run test:mutants`: the clause that is broken in this run. */
+const mutant = MUTANTS[Number(process.env['EDGE_OCSP_MUTANT'] ?? -1)]
+const plugins = mutant === undefined ? [] : [mutantPlugin(mutant)]
 
 const OTHERS = {
   laws: ['test/{laws,property,conformance,vectors}/**/*.test.ts'],
@@ -13,8 +19,10 @@ const OTHERS = {
  */
 export default defineConfig({
   test: {
+    fsModuleCache: mutant === undefined,
     projects: [
       {
+        plugins,
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
@@ -22,7 +30,7 @@ export default defineConfig({
           testTimeout: 30_000,
         },
       },
-      { test: { name: 'laws', include: OTHERS.laws, testTimeout: 120_000 } },
+      { plugins, test: { name: 'laws', include: OTHERS.laws, testTimeout: 120_000 } },
       { test: { name: 'cli', include: OTHERS.cli, testTimeout: 120_000, hookTimeout: 60_000 } },
       {
         plugins: [

@@ -122,6 +122,34 @@ describe('what others keep', () => {
   })
 })
 
+describe('methods, bodies and validators', () => {
+  test('a method that is neither GET, HEAD nor POST is 405 and told which are (R5.33)', async () => {
+    for (const method of ['PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
+      const { status, headers } = await rig.exchange(new Request(`${ORIGIN}/`, { method }))
+      expect([status, headers.get('Allow')]).toEqual([405, 'GET, HEAD, POST'])
+    }
+  })
+
+  test('a body of more than 64 KiB is malformedRequest, whatever stands in it (R5.37)', async () => {
+    const body = new Uint8Array(64 * 1024 + 1)
+    body.set(question(ca, GOOD))
+    const { said } = await rig.exchange(new Request(`${ORIGIN}/`, { method: 'POST', body }))
+    expect(said).toBe('malformedRequest')
+    const answer = rig.observed.at(-1)?.answer
+    expect(answer !== undefined && 'error' in answer ? `${answer.error}` : '').toContain('requestTooLarge')
+  })
+
+  test('a validator that still fits, strong, weak or one of several, is 304 without a body (R6.11)', async () => {
+    const der = question(ca, GOOD)
+    const etag = (await rig.get(der)).headers.get('ETag') ?? ''
+    for (const value of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
+      const { status, body, headers } = await rig.get(der, { 'If-None-Match': value })
+      expect([status, body.length, headers.get('ETag')]).toEqual([304, 0, etag])
+    }
+    expect((await rig.get(der, { 'If-None-Match': '"other"' })).status).toBe(200)
+  })
+})
+
 describe('a revocation meets copies of good', () => {
   const forms = (serial: Uint8Array): (() => Request)[] => {
     const ders = [

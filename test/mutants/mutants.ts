@@ -1,0 +1,239 @@
+/**
+ * Clauses broken on purpose, one at a time: `npm run test:mutants` runs the tests of the clauses against each of them. A
+ * mutant is killed when a test that cites its id fails, and only tests fail that cite it or what follows from it.
+ */
+
+export interface Mutant {
+  /** The requirement that the code no longer keeps. */
+  readonly id: string
+  readonly file: string
+  /** Occurs once in the file. */
+  readonly find: string
+  readonly replace: string
+  /** Requirements that cannot hold without this one: their tests fail too, and that is right. */
+  readonly implies?: readonly string[]
+  /** Where its tests are, beside test/conformance. */
+  readonly tests?: readonly string[]
+}
+
+const REQUEST = 'src/ocsp/ocsp-request.ts'
+const PATH = 'src/ocsp/get-path.ts'
+const LIVE = 'src/signing/live-source.ts'
+const HEADERS = 'src/http/cache-headers.ts'
+const WINDOWS = 'src/responder/windows.ts'
+
+export const MUTANTS: readonly Mutant[] = [
+  // Request syntax
+  {
+    id: 'R1.2',
+    file: REQUEST,
+    find: "if (list.atEnd) throw new OCSPDecodeError('emptyRequestList', listOffset)",
+    replace: 'if (list.atEnd) return []',
+    implies: ['R1.21'],
+  },
+  { id: 'R1.4', file: REQUEST, find: 'version !== undefined && version !== 0', replace: 'version === 7' },
+  {
+    id: 'R1.7',
+    file: REQUEST,
+    find: 'extension.critical && !UNDERSTOOD.has(extension.extnID)',
+    replace: 'extension.extnID === UNDERSTOOD.toString()',
+  },
+  {
+    id: 'R1.8',
+    file: REQUEST,
+    find: 'before.extnID === extension.extnID',
+    replace: 'before.extnID === before.extnID.concat(extension.extnID)',
+  },
+  { id: 'R1.12', file: REQUEST, find: 'DEFAULT_MAX_REQUESTS = 100', replace: 'DEFAULT_MAX_REQUESTS = 101' },
+  {
+    id: 'R1.13',
+    file: 'src/ocsp/cert-id.ts',
+    find: 'if (digest.length === expected) return',
+    replace: 'if (digest.length === expected || digest.length > 0 || offset > 0) return',
+  },
+  {
+    id: 'R1.16',
+    file: 'src/responder/issuers.ts',
+    find: 'if (!equalOctets(hashes.issuerNameHash, reqCert.issuerNameHash)) continue // R1.16',
+    replace: '',
+    implies: ['R1.14'],
+  },
+  {
+    id: 'R1.11',
+    file: 'src/responder/issuers.ts',
+    find: 'issuer !== undefined && issuer.id !== owner.id',
+    replace: 'issuer !== undefined && issuer.id === -1',
+  },
+  // Which OCSPResponseStatus
+  { id: 'R1.23', file: HEADERS, find: "'Retry-After': RETRY_AFTER_SECONDS,", replace: '' },
+  {
+    id: 'R1.28',
+    file: 'src/ports/errors.ts',
+    find: "return error.reason === 'corrupt' ? 'internalError' : 'tryLater'",
+    replace: "return 'unauthorized'",
+    implies: ['R1.22', 'R1.103', 'R4.11', 'R2.16', 'R8.5'],
+  },
+  // Status and what is said of it
+  {
+    id: 'R1.31',
+    file: 'src/signing/cert-status.ts',
+    find: ": { type: 'revoked', revocationTime: row.revocationTime, revocationReason: row.reason }",
+    replace: ": { type: 'revoked', revocationTime: row.revocationTime }",
+  },
+  {
+    id: 'R1.36',
+    file: LIVE,
+    find: 'revocationTime: 0, revocationReason: 6',
+    replace: 'revocationTime: 1, revocationReason: 6',
+  },
+  {
+    id: 'R1.90',
+    file: LIVE,
+    find: '...(statuses.some(({ certStatus }) => certStatus === NON_ISSUED) ? [EXTENDED_REVOKE] : []),',
+    replace: '',
+    implies: ['R1.36', 'R1.39'],
+  },
+  {
+    id: 'R1.41',
+    file: 'src/signing/cert-status.ts',
+    find: 'if (compromisedAt === undefined) return undefined',
+    replace: 'if (compromisedAt !== -1) return undefined',
+  },
+  // Signer
+  // Times
+  {
+    id: 'R1.66',
+    file: WINDOWS,
+    find: 'Math.min(thisUpdate + validitySeconds - 1 - shorter, notAfter)',
+    replace: 'thisUpdate + validitySeconds - 1 - shorter',
+  },
+  {
+    id: 'R1.67',
+    file: WINDOWS,
+    find: 'BACKDATE_SECONDS = 300',
+    replace: 'BACKDATE_SECONDS = 0',
+    implies: ['R2.15'],
+  },
+  {
+    id: 'R4.52',
+    file: WINDOWS,
+    find: 'if (issuer.finalAt === undefined) return windowFrom',
+    replace: 'if (issuer.finalAt !== -1) return windowFrom',
+  },
+  {
+    id: 'R6.8',
+    file: WINDOWS,
+    find: 'UNKNOWN_MAX_AGE_SECONDS = 60',
+    replace: 'UNKNOWN_MAX_AGE_SECONDS = 500',
+    implies: ['R1.39'],
+  },
+  // Extensions
+  {
+    id: 'R1.83',
+    file: 'src/signing/single-extensions.ts',
+    find: 'archiveCutoff(producedAt - issuer.policy.retainSeconds)',
+    replace: 'archiveCutoff(producedAt)',
+  },
+  {
+    id: 'R4.51',
+    file: 'src/signing/single-extensions.ts',
+    find: 'archiveCutoff(issuer.notBefore)',
+    replace: 'archiveCutoff(issuer.notBefore + 1)',
+  },
+  {
+    id: 'R1.81',
+    file: 'src/signing/single-extensions.ts',
+    find: 'isRevoked || !OF_REVOCATIONS.has(extnID)',
+    replace: 'isRevoked || extnID.length > 0',
+  },
+  // Nonces
+  { id: 'R3.1', file: 'src/ocsp/nonce.ts', find: 'nonce.length >= 1', replace: 'nonce.length >= 0' },
+  {
+    id: 'R3.5',
+    file: 'src/ocsp/nonce.ts',
+    find: 'MAX_NONCE_OCTETS = 128',
+    replace: 'MAX_NONCE_OCTETS = 129',
+  },
+  {
+    id: 'R3.8',
+    file: 'src/ocsp/nonce.ts',
+    find: 'critical: false',
+    replace: 'critical: true',
+    implies: [
+      'R1.71',
+      'R3.2',
+      'R3.3',
+      'R3.4',
+      'R3.7',
+      'R3.11',
+      'R1.36',
+      'R1.102',
+      'R1.105',
+      'R1.69',
+      'R3.10',
+      'R2.4',
+    ],
+  },
+  {
+    id: 'R3.10',
+    file: HEADERS,
+    find: 'if (answer.personal)\n',
+    replace: 'if (answer.personal && now < 0)\n',
+  },
+  // Headers
+  {
+    id: 'R2.8',
+    file: 'src/responder/answer.ts',
+    find: 'lastModified: httpDate(window.producedAt)',
+    replace: 'lastModified: httpDate(window.producedAt + 1)',
+  },
+  {
+    id: 'R2.9',
+    file: 'src/responder/answer.ts',
+    find: 'expires: httpDate(window.nextUpdate)',
+    replace: 'expires: httpDate(window.nextUpdate + 1)',
+  },
+  {
+    id: 'R2.10',
+    file: HEADERS,
+    find: 'MARGIN_SECONDS = 1',
+    replace: 'MARGIN_SECONDS = 0',
+    implies: ['R6.1', 'R1.65'],
+  },
+  {
+    id: 'R2.12',
+    file: 'src/responder/answer.ts',
+    find: "digest('SHA-256', der)",
+    replace: "digest('SHA-512', der)",
+  },
+  {
+    id: 'R6.11',
+    file: HEADERS,
+    find: '|| value === `W/',
+    replace: '|| value === `w/',
+  },
+  // Spellings of a GET
+  {
+    id: 'R5.5',
+    file: PATH,
+    find: "alias(' ', 62)",
+    replace: "alias(' ', NOT_BASE64)",
+    implies: ['R5.7'],
+    tests: ['test/ocsp/get-path.test.ts'],
+  },
+  {
+    id: 'R5.10',
+    file: PATH,
+    find: "alias('-', 62)",
+    replace: "alias('-', NOT_BASE64)",
+    tests: ['test/ocsp/get-path.test.ts'],
+  },
+  // Methods and bodies
+  { id: 'R5.33', file: 'src/http/ocsp.ts', find: "{ Allow: 'GET, HEAD, POST' }", replace: '{}' },
+  {
+    id: 'R5.37',
+    file: 'src/http/ocsp.ts',
+    find: 'MAX_REQUEST_BYTES = 64 * 1024',
+    replace: 'MAX_REQUEST_BYTES = 640 * 1024',
+  },
+]
