@@ -8,8 +8,10 @@ import { AnswerMemory } from './responder/answer-memory.ts'
 import { BundleSource } from './responder/bundle-source.ts'
 import { IssuerDirectory } from './responder/issuers.ts'
 import { LiveCopies } from './responder/live-copies.ts'
+import { Requestors } from './responder/requestors.ts'
 import type { ResponderPorts } from './responder/respond.ts'
 import { Seen } from './responder/seen.ts'
+import { SignerJudge } from './responder/signer-judge.ts'
 import { LiveSource } from './signing/live-source.ts'
 import { SignerPool } from './signing/signers.ts'
 import { D1OverlayStore } from './storage/d1-overlay-store.ts'
@@ -60,15 +62,19 @@ export function composeResponder(resources: ResponderResources): ComposedRespond
     latestRoot: () => overlay.latest,
     background,
   })
+  const issuers = new IssuerDirectory({ derived, status, decodePage: decodeIssuerPage, background })
+  const seen = new Seen()
+  const judge = new SignerJudge({ issuers, status, seen })
   const ports = {
     clock,
     overlay,
-    issuers: new IssuerDirectory({ derived, status, decodePage: decodeIssuerPage, background }),
+    issuers,
     memory: new AnswerMemory(),
     bundles,
     copies: new LiveCopies(cache, background),
-    seen: new Seen(),
+    seen,
     live,
+    requestors: new Requestors({ judge, seen, clock, background }),
   }
   return { ports, status, overlayStore, overlay, signers, live }
 }

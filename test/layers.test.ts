@@ -15,7 +15,7 @@ const LAYERS: Record<string, { may: readonly string[]; dynamic?: readonly string
   ports: { may: ['asn1', 'pkix', 'ocsp'] },
   lint: { may: ['asn1', 'pkix', 'ocsp', 'ports'] },
   overlay: { may: ['bundle', 'pkix', 'ports'] },
-  responder: { may: ['asn1', 'pkix', 'ocsp', 'bundle', 'overlay', 'ports'] },
+  responder: { may: ['asn1', 'pkix', 'ocsp', 'bundle', 'overlay', 'ports'], dynamic: ['x509'] },
   signing: { may: ['asn1', 'pkix', 'ocsp', 'lint', 'bundle', 'overlay', 'ports', 'responder'] },
   importers: { may: ['asn1', 'pkix'] },
   'admin-api': { may: ['zod'] },

@@ -17,6 +17,7 @@ export { decodeNonce, MAX_NONCE_OCTETS, type Nonce, nonceExtension } from './non
 export {
   decodeOCSPRequest,
   encodeOCSPRequest,
+  encodeTBSRequest,
   type OCSPRequest,
   type RequestLimits,
   requestNonce,

@@ -184,6 +184,13 @@ export function encodeOCSPRequest(request: OCSPRequest): Uint8Array {
   return writer.finish()
 }
 
+/** DER of a TBSRequest: of a decoded one, octet for octet what the client sent, and what its signature is over (R1.96). */
+export function encodeTBSRequest(tbsRequest: TBSRequest): Uint8Array {
+  const writer = new DERWriter()
+  writer.sequence((w) => writeTBSRequest(tbsRequest, w))
+  return writer.finish()
+}
+
 function writeTBSRequest(tbs: TBSRequest, writer: DERWriter): void {
   const { requestorName, requestExtensions } = tbs
   if (tbs.versionExplicit) writer.explicit(0, (w) => w.integer(0))

@@ -2,6 +2,7 @@
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { OCSPRequest } from '../ocsp/ocsp-request.ts'
 import { decodeOCSPRequest } from '../ocsp/ocsp-request.ts'
+import { preferredSignatureAlgorithms } from '../ocsp/preferred-algorithms.ts'
 import type { OverlayReader } from '../overlay/reader.ts'
 import type { OverlayRoot } from '../overlay/root.ts'
 import { FreshnessError, RequestRefused, SigningError, StorageError } from '../ports/errors.ts'
@@ -14,7 +15,9 @@ import type { BundleSource } from './bundle-source.ts'
 import type { IssuerDirectory } from './issuers.ts'
 import type { LiveCopies } from './live-copies.ts'
 import type { Query } from './query.ts'
+import { isForRequestors, type Requestors } from './requestors.ts'
 import type { Seen } from './seen.ts'
+import { chooseAlgorithm } from './signature-choice.ts'
 import { isCurrent } from './windows.ts'
 
 /** An answer that is overtaken on its way is looked up once more. */
@@ -34,6 +37,7 @@ export interface ResponderPorts {
   readonly copies: LiveCopies
   readonly seen: Seen
   readonly live: LivePort
+  readonly requestors: Pick<Requestors, 'admit'>
 }
 
 /**
@@ -57,6 +61,7 @@ function fromMemory(request: OCSPRequest, ports: ResponderPorts): StatusAnswer |
   const now = Math.floor(nowMs / 1000)
   const query = ports.issuers.resolveAtOnce(request, root, ports.seen, now)
   if (query === undefined || query.asked.length > 1 || query.nonce !== undefined) return undefined
+  if (isForRequestors(request, query.issuer.policy)) return undefined
   const answer = ports.memory.find(questionKey(query), query.first.need, now)
   return answer !== undefined && isUsable(answer, query, root, now, ports.seen) ? answer : undefined
 }
@@ -67,14 +72,45 @@ async function fromAnyTier(request: OCSPRequest, ports: ResponderPorts): Promise
       const nowMs = ports.clock.nowMs()
       const root = ports.overlay.fresh(nowMs) ?? (await ports.overlay.refresh())
       const now = Math.floor(nowMs / 1000)
-      const query = await ports.issuers.resolve(request, root, ports.seen, now)
+      const resolved = await ports.issuers.resolve(request, root, ports.seen, now)
+      const query = isForRequestors(request, resolved.issuer.policy)
+        ? await admitted(request, resolved, root, now, ports)
+        : resolved
       const answer = await lookUp(query, now, ports)
-      if (await mayLeave(answer, query, ports)) return answer
+      if (await mayLeave(answer, query, ports)) return forWhomItIs(answer, query)
     }
     throw new FreshnessError('overtaken', 'the answer was overtaken while it was on its way')
   } catch (error) {
     return errorAnswer(error)
   }
+}
+
+/**
+ * A signed request, or one that should be, after its requestor was found to be one of ours.
+ * @returns the query, with the algorithm of the request's signature if nothing was asked for that we have (R1.86)
+ * @throws RequestRefused.{signatureMissing, signatureRefused}, StorageError
+ */
+async function admitted(
+  request: OCSPRequest,
+  query: Query,
+  root: OverlayRoot,
+  now: UnixSeconds,
+  ports: ResponderPorts,
+): Promise<Query> {
+  const signedWith = await ports.requestors.admit(request, query, root)
+  const preferred = preferredSignatureAlgorithms(request)
+  const algorithm = chooseAlgorithm(query.issuer, preferred, signedWith, now)
+  return algorithm === undefined ? byDefault(query) : { ...query, algorithm }
+}
+
+/** An issuer that answers its requestors alone: every answer is personal, so that no cache gives it to others (R1.97). */
+function forWhomItIs(answer: StatusAnswer, { issuer }: Query): StatusAnswer {
+  return issuer.policy.signedRequests === 'require' ? { ...answer, personal: true, etag: '' } : answer
+}
+
+/** The same question without the wish for an algorithm. */
+function byDefault({ algorithm: _, ...query }: Query): Query {
+  return query
 }
 
 /**
@@ -85,16 +121,29 @@ export async function respondToAny(
   candidates: readonly Uint8Array[],
   ports: ResponderPorts,
 ): Promise<Answer> {
-  let refusal: Answer | undefined
+  let best: Answer | undefined
   for (const der of candidates) {
     const answer = await respond(der, ports)
     if (answer.responseStatus === 'successful' && !answer.unrecorded) return answer
-    const known =
-      'error' in answer && answer.error instanceof RequestRefused && answer.error.reason === 'unknownSerial'
-    if (refusal === undefined || known || answer.responseStatus === 'successful') refusal = answer
+    const weight = weightOf(answer)
+    if (best === undefined || (weight > 0 && weight >= weightOf(best))) best = answer
   }
-  return refusal ?? errorAnswer(new StorageError('corrupt', 'no candidate'))
+  return best ?? errorAnswer(new StorageError('corrupt', 'no candidate'))
 }
+
+/** Of candidates that are no good answer: a fault may hide one, so it is never passed over for a refusal (law 4). */
+function weightOf(answer: Answer): 0 | 1 | 2 {
+  if (answer.responseStatus === 'successful') return 1
+  const { responseStatus, error } = answer
+  if (responseStatus === 'tryLater' || responseStatus === 'internalError') return 2
+  return error instanceof RequestRefused && OF_A_KNOWN_ISSUER.has(error.reason) ? 1 : 0
+}
+
+const OF_A_KNOWN_ISSUER: ReadonlySet<RequestRefused['reason']> = new Set([
+  'unknownSerial',
+  'signatureMissing',
+  'signatureRefused',
+])
 
 /** Asked once more after any wait. @throws StorageError.overlayUnreadable */
 async function mayLeave(answer: StatusAnswer, query: Query, ports: ResponderPorts): Promise<boolean> {
