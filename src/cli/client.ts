@@ -10,6 +10,8 @@ export interface ClientOptions {
   readonly token: string | undefined
   /** Where a token would have been found, for the hint. */
   readonly tokenFile: string
+  /** Instead of the network: an admin API in this process. */
+  readonly fetch?: (target: URL, init: RequestInit) => Promise<Response>
 }
 
 export interface CallOptions {
@@ -39,11 +41,13 @@ export class AdminClient {
   readonly url: string
   readonly #token: string | undefined
   readonly #tokenFile: string
+  readonly #fetch: NonNullable<ClientOptions['fetch']>
 
   constructor(options: ClientOptions) {
     this.url = options.url
     this.#token = options.token
     this.#tokenFile = options.tokenFile
+    this.#fetch = options.fetch ?? fetch
   }
 
   /** One call. @throws CLIError with exit code 1 (refused, not found), 2 (bad field) or 3 (could not find out) */
@@ -82,7 +86,7 @@ export class AdminClient {
     if (this.#token !== undefined) headers.set('authorization', `Bearer ${this.#token}`)
     if (body !== undefined) headers.set('content-type', 'application/json')
     try {
-      return await fetch(target, {
+      return await this.#fetch(target, {
         method: ADMIN_ROUTES[name].method,
         headers,
         redirect: 'error',

@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
+import { answerCommand } from './commands/answer.ts'
 import { auditCommand } from './commands/audit.ts'
 import { certCommand } from './commands/cert.ts'
 import { decodeCommand } from './commands/decode.ts'
@@ -53,6 +54,7 @@ function createProgram(): Command {
     .addCommand(auditCommand())
     .addCommand(queryCommand())
     .addCommand(decodeCommand())
+    .addCommand(answerCommand())
   throwInsteadOfExit(program, program)
   return program
 }

@@ -3,6 +3,7 @@ import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { OCSPResponseStatus } from '../ocsp/response-status.ts'
 import { ERROR_RESPONSES } from '../ocsp/response-status.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
+import { bufferSource } from '../pkix/buffer-source.ts'
 import { toResponseStatus } from '../ports/errors.ts'
 import type { IssuerPolicy, Sequence } from '../ports/records.ts'
 import type { Window } from './windows.ts'
@@ -115,6 +116,6 @@ export function httpDate(time: UnixSeconds): string {
 }
 
 async function strongETag(der: Uint8Array): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', der))
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bufferSource(der)))
   return `"${Array.from(digest, (octet) => octet.toString(16).padStart(2, '0')).join('')}"`
 }
