@@ -140,11 +140,11 @@ export const TIMES_CHECKS: readonly LintCheck[] = [
     (one, judged) => length(one, judged) < 16 * HOUR,
   ),
   single(
-    'R4.32',
+    'R4.35',
     'longer-than-seven-days',
     'error',
     NEED.publicTrust,
-    'a response may be valid for seven days at most',
+    'a response may be valid for seven days at most, its last second counted',
     (one, judged) => length(one, judged) > 7 * DAY,
   ),
   single(
