@@ -13,6 +13,7 @@ interface Prepared {
   readonly statement: StatementSync
   /** Highest ?NNN. */
   readonly wanted: number
+  readonly onlyReads: boolean
 }
 
 export interface SqliteD1Options {
@@ -175,12 +176,12 @@ export class SqliteD1 implements Database {
   }
 
   #runOne(sql: string, values: readonly Value[]): QueryResult {
-    const { statement, wanted } = this.#statement(sql)
+    const { statement, wanted, onlyReads } = this.#statement(sql)
     if (wanted !== values.length)
       throw new Error(`Wrong number of parameter bindings for SQL query: ${values.length}, not ${wanted}`)
-    const before = this.#totalChanges()
+    const before = onlyReads ? 0 : this.#totalChanges()
     const results = statement.all(...values)
-    return { results, meta: { changes: this.#totalChanges() - before } }
+    return { results, meta: { changes: onlyReads ? 0 : this.#totalChanges() - before } }
   }
 
   #totalChanges(): number {
@@ -190,7 +191,8 @@ export class SqliteD1 implements Database {
   #statement(sql: string): Prepared {
     const known = this.#prepared.get(sql)
     if (known !== undefined) return known
-    const made = { statement: this.#sqlite.prepare(sql), wanted: parameterCount(sql) }
+    const onlyReads = /^\s*SELECT\b/i.test(sql)
+    const made = { statement: this.#sqlite.prepare(sql), wanted: parameterCount(sql), onlyReads }
     this.#prepared.set(sql, made)
     return made
   }

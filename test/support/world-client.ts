@@ -4,7 +4,6 @@
  */
 
 import { decodeSuccessfulResponse } from '../../src/ocsp/ocsp-response.ts'
-import type { HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
 import { bufferSource } from '../../src/pkix/buffer-source.ts'
 import type { Answer } from '../../src/responder/answer.ts'
 import { equalOctets } from '../../src/responder/equal-octets.ts'
@@ -59,7 +58,7 @@ export class Client {
     if (first === undefined) return
     const issuer = world.issuerOf(first.history)
     const several = about.length > 1
-    const withNonce = dice.chance(0.12)
+    const withNonce = dice.chance(0.08)
     const nonce = withNonce ? dice.octets(dice.pick([8, 16, 32])) : undefined
     const question: Question = { issuer, asked: about, nonce }
     const der = requestOf(question, world.requests)
@@ -68,7 +67,7 @@ export class Client {
     const kept = byGET ? this.#cache.get(path) : undefined
     const conditional = dice.chance(0.5)
     const dress = dice.between(0, 5)
-    const twin = dice.chance(0.15)
+    const twin = dice.chance(0.1)
     this.#count(
       'asked',
       `${byGET ? 'GET' : 'POST'}${withNonce ? ', nonce' : ''}${several ? ', several CertIDs' : ''}`,

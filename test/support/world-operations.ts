@@ -98,7 +98,7 @@ export class Interleaving {
     const first =
       about ?? (this.lately.length > 0 && dice.chance(0.5) ? dice.pick(this.lately) : dice.pick(all))
     const asked: AskedCertificate[] = [{ history: first, hash: dice.pick(HASHES) }]
-    if (dice.chance(0.12)) {
+    if (dice.chance(0.08)) {
       const own = all.filter(({ issuer, key }) => issuer === first.issuer && key !== first.key)
       for (let more = dice.between(1, 2); more > 0 && own.length > 0; more -= 1)
         asked.push({ history: dice.pick(own), hash: dice.pick(HASHES) })
@@ -115,7 +115,11 @@ export class Interleaving {
   }
 }
 
-const HASHES: readonly HashAlgorithm[] = ['SHA-1', 'SHA-256', 'SHA-1', 'SHA-256', 'SHA-384']
+/** The last one is in no bundle. */
+const HASHES: readonly HashAlgorithm[] = [
+  ...Array.from({ length: 12 }, (_, n) => (n % 2 === 0 ? ('SHA-1' as const) : ('SHA-256' as const))),
+  'SHA-384',
+]
 /** Reasons of RFC 5280 that a subscriber's certificate may have. */
 const REASONS = [1, 3, 4, 5, 9]
 

@@ -1,0 +1,121 @@
+/**
+ * The same cryptography without its threads: a world makes thousands of digests and signatures of a few octets, and the way
+ * to another thread and back costs more than each of them. Nothing is faked: OpenSSL signs and verifies every time, and what
+ * depends on its arguments alone (imported and derived keys, unwrapped ones) is kept.
+ */
+import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+
+type Subtle = (...values: unknown[]) => Promise<unknown>
+
+const HASHES: Readonly<Record<string, string>> = {
+  'SHA-1': 'sha1',
+  'SHA-256': 'sha256',
+  'SHA-384': 'sha384',
+  'SHA-512': 'sha512',
+}
+
+let isDone = false
+
+/** From now on in this thread. */
+export function cryptoWithoutThreads(): void {
+  if (isDone) return
+  isDone = true
+  replace('digest', (real) => async (algorithm, data) => {
+    const name = HASHES[nameOf(algorithm)]
+    if (name === undefined) return real(algorithm, data)
+    return Uint8Array.from(createHash(name).update(octets(data)).digest()).buffer
+  })
+  replace('sign', (real) => async (algorithm, key, data) => {
+    const object = ed25519(algorithm, key)
+    return object === undefined
+      ? real(algorithm, key, data)
+      : Uint8Array.from(sign(null, octets(data), object)).buffer
+  })
+  replace('verify', (real) => async (algorithm, key, signature, data) => {
+    const object = ed25519(algorithm, key)
+    return object === undefined
+      ? real(algorithm, key, signature, data)
+      : verify(null, octets(data), object, octets(signature))
+  })
+  for (const name of ['deriveKey', 'deriveBits', 'decrypt']) replace(name, keeping)
+  replace('importKey', (real) => keeping(async (...values) => imported(await real(...values), values)))
+}
+
+function replace(name: string, make: (real: Subtle) => Subtle): void {
+  const original: unknown = Reflect.get(crypto.subtle, name)
+  if (typeof original !== 'function') throw new TypeError(`no crypto.subtle.${name}`)
+  const real: Subtle = async (...values) => {
+    const result: unknown = await Reflect.apply(original, crypto.subtle, values)
+    return result
+  }
+  Object.defineProperty(crypto.subtle, name, { configurable: true, value: make(real) })
+}
+
+/** A function of its arguments alone, computed once for each. */
+function keeping(real: Subtle): Subtle {
+  const known = new Map<string, Promise<unknown>>()
+  return async (...values) => {
+    const key = values.map(written).join('|')
+    const made = known.get(key) ?? real(...values)
+    if (!known.has(key)) {
+      if (known.size > 2_000) known.clear()
+      known.set(key, made)
+    }
+    const result = await made
+    return result instanceof ArrayBuffer ? result.slice(0) : result
+  }
+}
+
+let keys = 0
+const named = new WeakMap<CryptoKey, number>()
+
+function written(value: unknown): string {
+  if (value instanceof CryptoKey) {
+    const name = named.get(value) ?? ++keys
+    named.set(value, name)
+    return `key ${name}`
+  }
+  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return octets(value).toString('hex')
+  if (Array.isArray(value)) return `[${value.map(written).join()}]`
+  if (typeof value === 'object' && value !== null)
+    return `{${Object.entries(value)
+      .map(([name, inner]) => `${name}:${written(inner)}`)
+      .join()}}`
+  return String(value)
+}
+
+const objects = new WeakMap<CryptoKey, KeyObject>()
+
+/** An Ed25519 key is made for node:crypto too. */
+function imported(key: unknown, [format, data, algorithm]: unknown[]): unknown {
+  if (
+    key instanceof CryptoKey &&
+    nameOf(algorithm) === 'Ed25519' &&
+    (format === 'pkcs8' || format === 'spki')
+  ) {
+    const der = octets(data)
+    const object =
+      format === 'pkcs8'
+        ? createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+        : createPublicKey({ key: der, format: 'der', type: 'spki' })
+    objects.set(key, object)
+  }
+  return key
+}
+
+function ed25519(algorithm: unknown, key: unknown): KeyObject | undefined {
+  return nameOf(algorithm) === 'Ed25519' && key instanceof CryptoKey ? objects.get(key) : undefined
+}
+
+function nameOf(algorithm: unknown): string {
+  if (typeof algorithm === 'string') return algorithm
+  return typeof algorithm === 'object' && algorithm !== null && 'name' in algorithm
+    ? String(algorithm.name)
+    : ''
+}
+
+function octets(data: unknown): Buffer {
+  if (data instanceof ArrayBuffer) return Buffer.from(data)
+  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  throw new TypeError('not octets')
+}
