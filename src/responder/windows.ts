@@ -84,6 +84,14 @@ export function windowOf(
   }
 }
 
+/** Whether the profile forbids so short a window: it was opened under another one (R4.1). */
+export function isTooShort(
+  { thisUpdate, nextUpdate }: Pick<Window, 'thisUpdate' | 'nextUpdate'>,
+  profile: IssuerPolicy['profile'],
+): boolean {
+  return profile === 'public-trust' && nextUpdate - thisUpdate + 1 < MIN_PUBLIC_SECONDS
+}
+
 /** The same window for a serial that is not recorded: `unknown` ends early. */
 export function unknownWindow(window: Window): Window {
   return { ...window, nextUpdate: Math.min(window.nextUpdate, window.producedAt + UNKNOWN_SECONDS) }

@@ -20,7 +20,7 @@ import type { CertStatus } from '../ocsp/cert-status.ts'
 import { SingleResponseTemplate } from '../ocsp/single-response-template.ts'
 import type { CertificateRow, IssuerRecord, Sequence } from '../ports/records.ts'
 import { equalOctets } from '../responder/equal-octets.ts'
-import { backdate, resignAt, windowOf } from '../responder/windows.ts'
+import { backdate, isTooShort, resignAt, windowOf } from '../responder/windows.ts'
 import { certStatusOf, earliestThisUpdate } from './cert-status.ts'
 import { sameStatus } from './check-response.ts'
 import type { ReadySigner } from './signers.ts'
@@ -198,7 +198,8 @@ function keeper(
   const lasting = previous.windows.map((window) => {
     const responder = previous.responders[window.responder]
     const isLonger = window.nextUpdate - window.thisUpdate >= issuer.policy.validitySeconds // it was shortened since
-    const fits = issuer.finalAt === undefined ? !isLonger : window.nextUpdate === NO_END
+    const isShorter = isTooShort(window, issuer.policy.profile)
+    const fits = issuer.finalAt === undefined ? !isLonger && !isShorter : window.nextUpdate === NO_END
     if (responder === undefined || !active.has(responder.id) || resignAt(window) <= t0 || !fits)
       return undefined
     return { ...window, extensions: encodedExtensions(issuer, window.producedAt) }

@@ -14,6 +14,8 @@ import { failed, gateContext, refuse } from './check-response.ts'
 import type { Verifier } from './webcrypto-signer.ts'
 import { importVerifier } from './webcrypto-signer.ts'
 
+const SKEW_SECONDS = 300
+
 /**
  * @param now when it is to be published; without it, nothing is said of responses that are over
  * @throws SigningError.selfCheckFailed
@@ -29,7 +31,9 @@ export async function checkBundle(
   const responders = content.windows.map(({ responder }) =>
     signerOf(content.responders[responder]?.id, issuer),
   )
-  const contexts = responders.map((responder) => gateContext(issuer, responder, now))
+  const contexts = responders.map((responder, i) =>
+    gateContext(issuer, responder, clockOf(now, content.windows[i]?.producedAt)),
+  )
   const verifiers = await Promise.all(
     responders.map(({ spki, algorithm }) => importVerifier(spki, algorithm)),
   )
@@ -54,6 +58,11 @@ export async function checkBundle(
       refuse(await lintSignature(report, verify))
     }
   }
+}
+
+/** Clocks of two runs differ: what was kept of the run before may have been produced a moment ahead of ours. */
+function clockOf(now: UnixSeconds | undefined, producedAt = 0): UnixSeconds | undefined {
+  return now === undefined ? undefined : Math.max(now, Math.min(producedAt, now + SKEW_SECONDS))
 }
 
 function signerOf(id: number | undefined, issuer: IssuerRecord): ResponderRecord {

@@ -109,7 +109,7 @@ async function build(
   const previous = await readPrevious(ports, lease)
   const built = await buildSlot({ issuer, lease, rows, asOf, floor, t0, ready, previous })
   const bytes = await encodeBundle(built.content)
-  await checkBundle(bytes, built.content, issuer)
+  await checkBundle(bytes, built.content, issuer, t0)
   const now = seconds(ports.clock)
   if (now - t0 > LAST_PUT_SECONDS)
     throw new SigningError('signFailed', 'building took too long for its lease')

@@ -1,5 +1,5 @@
 /** Law 5: what is wrong with a bundle keeps it from being put. */
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Bundle } from '../../src/bundle/bundle-format.ts'
 import type { BundleContent } from '../../src/bundle/bundle-writer.ts'
 import { encodeBundle } from '../../src/bundle/bundle-writer.ts'
@@ -140,6 +140,49 @@ test("signed by a key that is not the responder's: refused", async () => {
   const { content } = await build({ ready: { ...ready, signer: stranger.responder.signer } })
   await expect(check(content)).rejects.toThrow(/does not verify/)
   await expect(check(content, content, { ...issuer, responders: [] })).rejects.toThrow(SigningError)
+})
+
+describe('under public-trust', () => {
+  const open = { ...issuer, policy: { ...issuer.policy, profile: 'public-trust' as const } }
+
+  test('a window of less than eight hours is refused (R4.1)', async () => {
+    const { content } = await build()
+    const short = (w: BundleContent['windows'][number]) => ({ ...w, nextUpdate: w.thisUpdate + 28_798 })
+    const made = await build({
+      issuer: { ...open, policy: { ...open.policy, validitySeconds: 28_799 } },
+    }).catch((error: unknown) => error)
+    expect(made).toBeInstanceOf(SigningError)
+    await expect(check({ ...content, windows: content.windows.map(short) }, undefined, open)).rejects.toThrow(
+      /R4\.1 /,
+    )
+  })
+
+  test('holds and reasons from before are still told: silence would take a revocation away (R4.13, R4.22)', async () => {
+    const rows = [
+      ...ROWS,
+      row(4, { status: 'revoked', revocationTime: EPOCH - 5_000, reason: 2, changedAt: EPOCH - 5_000 }),
+    ]
+    const { content } = await build({ issuer: open, rows })
+    await check(content, content, open)
+  })
+
+  test('what was signed under the profile private and is too short is not kept (R4.1)', async () => {
+    const policy = { ...issuer.policy, validitySeconds: 3_600 }
+    const before = await build({ issuer: { ...issuer, policy } })
+    const previous = Bundle.open(await encodeBundle(before.content))
+    const after = await build({ issuer: open, previous, asOf: 200, t0: EPOCH + 60 })
+    expect(after.signatures).toBe(6)
+    await check(after.content, after.content, open)
+  })
+})
+
+test('what is over, or comes from the future, is not published; a clock may be a little ahead (R1.62, R1.67, law 1)', async () => {
+  const { content } = await build()
+  const bytes = await encodeBundle(content)
+  await checkBundle(bytes, content, issuer, EPOCH)
+  await checkBundle(bytes, content, issuer, EPOCH - 200)
+  await expect(checkBundle(bytes, content, issuer, EPOCH - 301)).rejects.toThrow(/R1\.62 .*producedAt/)
+  await expect(checkBundle(bytes, content, issuer, EPOCH + 8 * 86_400)).rejects.toThrow(/R1\.67 /)
 })
 
 test('what may be kept is kept, and only that', async () => {
