@@ -149,9 +149,12 @@ function summarize(outcomes: readonly Outcome[]): number {
   return failed.length === 0 ? 0 : 1
 }
 
+/** Programs that judge our answers; .ci/run installs them. */
+const CLIENTS = ['openssl', 'ocsptool', 'curl', 'java', 'ruby', 'go', 'nginx', 'apache2', 'haproxy']
+
 /** What makes tests skip on a machine; each of them also says so where it stands. */
 function reasons(): readonly string[] {
-  const programs = ['openssl', 'ocsptool', 'curl'].filter(
+  const programs = CLIENTS.filter(
     (program) =>
       !(process.env['PATH'] ?? '').split(delimiter).some((path) => existsSync(join(path, program))),
   )
