@@ -9,6 +9,8 @@ import { contextOf, DRAFT, encode } from './draft.ts'
 const contextFor = ({ der, context }: Case): LintContext => context?.(contextOf(der)) ?? contextOf(der)
 const names = (found: readonly { readonly check: string }[]) => found.map(({ check }) => check).sort()
 const checkOf = (name: string) => checks.find((check) => check.name === name)
+/** For titles: the check and the requirement that it guards. */
+const titled = (one: Case) => ({ name: `${one.check} (${checkOf(one.check)?.id})`, one })
 
 /** What is left of a context when only these needs of it are met. */
 function only(context: LintContext, needs: readonly Need[]): LintContext {
@@ -74,7 +76,7 @@ test('the response that the cases break is without fault, and everything about i
 })
 
 describe('a response that breaks one rule is found out by the check of that rule (law 5, R8.1)', () => {
-  test.each(CASES.map((one) => ({ name: one.check, one })))('$name', ({ one }) => {
+  test.each(CASES.map(titled))('$name', ({ one }) => {
     const { findings } = lint(one.der, contextFor(one))
     expect(names(findings)).toEqual(
       names([{ check: one.check }, ...(one.also ?? []).map((check) => ({ check }))]),
@@ -86,7 +88,7 @@ describe('a response that breaks one rule is found out by the check of that rule
 })
 
 describe('a check needs what it says it needs, and no more', () => {
-  test.each(CASES.map((one) => ({ name: one.check, one })))('$name', ({ one }) => {
+  test.each(CASES.map(titled))('$name', ({ one }) => {
     const check = checkOf(one.check)
     if (check === undefined) throw new Error('no such check')
     const needs = needsOf(check).filter((need) => need !== 'octets')
@@ -108,7 +110,7 @@ describe('a check needs what it says it needs, and no more', () => {
 
 describe('a value that was decoded before is judged as its octets are', () => {
   const readable = CASES.filter(({ der }) => lint(der).basic !== undefined)
-  test.each(readable.map((one) => ({ name: one.check, one })))('$name', ({ one }) => {
+  test.each(readable.map(titled))('$name', ({ one }) => {
     const context = contextFor(one)
     const whole = lint(one.der, context).findings.filter(({ check }) => !check.startsWith('size'))
     expect(lintBasic(decodeSuccessfulResponse(one.der), context)).toEqual(whole)
