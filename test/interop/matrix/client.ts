@@ -9,7 +9,7 @@ import { delimiter, join } from 'node:path'
  */
 export type Verdict = 'good' | 'revoked' | 'unknown' | 'refused' | 'no staple'
 
-/** Rows of the table. `never` was issued but never recorded; in brackets the issuer's policy for that. */
+/** Columns of the table. `never` was issued but never recorded; in brackets the issuer's policy for that. */
 export const ANSWERS = [
   'good',
   'revoked',
@@ -41,7 +41,7 @@ export interface MatrixCase {
 }
 
 export interface MatrixClient {
-  /** Heading of its column. */
+  /** First cell of its row. */
   readonly title: string
   /** Looked up in PATH, or absolute. When one is absent the client is skipped with the reason, or fails under EDGE_OCSP_REQUIRE_CLIENTS=1. */
   readonly programs: readonly string[]
@@ -55,6 +55,8 @@ export interface MatrixClient {
   /** What each answer must come to, by the client's documentation; `answer/signer` overrides. */
   readonly expected: Readonly<Record<Answer, Verdict>> &
     Readonly<Partial<Record<`${Answer}/${Signer}`, Verdict>>>
+  /** What its output must have in it besides, such as the reason of a revocation or the error that it was refused by. */
+  readonly says?: Readonly<Partial<Record<Answer, RegExp>>>
 }
 
 /** What a client that tells all answers apart must say. */

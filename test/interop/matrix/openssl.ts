@@ -1,0 +1,68 @@
+/** The openssl program. It asks by POST alone: for a GET its question travels as the others send theirs, and it judges the answer. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type ClientRun, getOCSP, runClient } from '../../support/clients.ts'
+import {
+  agreed,
+  type MatrixCase,
+  type MatrixClient,
+  printedVersion,
+  TELLS_ALL,
+  type Verdict,
+} from './client.ts'
+
+export const OPENSSL: MatrixClient = {
+  title: 'openssl ocsp',
+  programs: ['openssl'],
+  version: () => printedVersion('openssl', ['version'], /^OpenSSL [\d.]+\S*/m),
+  async ask(question) {
+    const runs = []
+    for (const hash of ['-sha1', '-sha256']) {
+      for (const nonce of ['-nonce', '-no_nonce']) {
+        runs.push(judged(`POST ${hash} ${nonce}`, await byPOST(question, hash, nonce)))
+        runs.push(judged(`GET ${hash} ${nonce}`, await byGET(question, hash, nonce)))
+      }
+    }
+    return agreed(runs)
+  },
+  expected: TELLS_ALL,
+  says: {
+    revoked: /Reason: keyCompromise/,
+    hold: /Reason: certificateHold/,
+    'never (unauthorized)': /Responder Error: unauthorized \(6\)/,
+  },
+}
+
+function about({ issuer, certificate }: MatrixCase, hash: string): readonly string[] {
+  return ['ocsp', '-issuer', issuer, hash, '-cert', certificate]
+}
+
+function byPOST(question: MatrixCase, hash: string, nonce: string): Promise<ClientRun> {
+  const { issuer, url, folder } = question
+  return runClient('openssl', [...about(question, hash), nonce, '-CAfile', issuer, '-url', url], folder)
+}
+
+async function byGET(question: MatrixCase, hash: string, nonce: string): Promise<ClientRun> {
+  const { issuer, url, folder } = question
+  const request = join(folder, 'openssl-request.der')
+  const response = join(folder, 'openssl-response.der')
+  await runClient('openssl', [...about(question, hash), nonce, '-reqout', request], folder)
+  writeFileSync(response, await getOCSP(url.slice(0, -1), readFileSync(request)))
+  // -no_nonce: no other nonce than that of -reqin, which it compares.
+  const judge = ['-reqin', request, '-no_nonce', '-respin', response, '-CAfile', issuer]
+  return await runClient('openssl', [...about(question, hash), ...judge], folder)
+}
+
+/** @throws Error for anything but a verified status without warnings, or an error status */
+function judged(way: string, { output }: ClientRun): { way: string; verdict: Verdict; output: string } {
+  if (/^Responder Error: /m.test(output)) return { way, verdict: 'refused', output }
+  const status = /^\S+\.pem: (good|revoked|unknown)$/m.exec(output)?.[1]
+  const verdict = (['good', 'revoked', 'unknown'] as const).find((one) => one === status)
+  if (
+    verdict === undefined ||
+    !output.includes('Response verify OK') ||
+    /WARNING|Nonce Verify error/.test(output)
+  )
+    throw new Error(`${way}:\n${output}`)
+  return { way, verdict, output }
+}
