@@ -1,0 +1,119 @@
+/**
+ * Every client of matrix/clients.ts about every answer of this responder, whoever signs it: the client must come to what its
+ * documentation promises. The README's table, client x answer, is compared with what was seen; UPDATE_DOCS=1 writes it instead.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { REQUIRE_CLIENTS } from '../support/clients.ts'
+import { PROJECT_ROOT } from '../support/server.ts'
+import {
+  ANSWERS,
+  type Answer,
+  absence,
+  type MatrixClient,
+  SIGNERS,
+  type Signer,
+  type Verdict,
+} from './matrix/client.ts'
+import { CLIENTS } from './matrix/clients.ts'
+import { cells, rowsOf, type Seen, withRows, withVersions } from './matrix/table.ts'
+import { type MatrixWorld, startMatrixWorld } from './matrix/world.ts'
+
+const README = join(PROJECT_ROOT, 'README.md')
+const PAGE = join(PROJECT_ROOT, 'docs/clients.md')
+const UPDATE = process.env['UPDATE_DOCS'] === '1'
+
+/** What the title of a test says, and the requirements it shows. */
+const TITLES = ANSWERS.map((answer) => ({
+  answer,
+  title:
+    answer === 'never (unauthorized)'
+      ? 'refuses for want of an answer (R1.40)'
+      : 'one conclusion, whether a delegate signs or the CA (R1.31, R1.57, R1.59)',
+}))
+
+const seen = new Map<string, Seen>()
+const present = CLIENTS.filter((client) => absence(client) === undefined)
+
+let world: MatrixWorld
+beforeAll(async () => {
+  world = await startMatrixWorld()
+})
+afterAll(async () => {
+  await world.stop()
+  if (!UPDATE) return
+  const readme = readFileSync(README, 'utf8')
+  const before = rowsOf(readme)
+  // A client that is not here, or did not come to an end, keeps its row.
+  const rows = CLIENTS.map(({ title }) => {
+    const own = seen.get(title)
+    return [title, own === undefined ? (before.get(title) ?? ANSWERS.map(() => '')) : cells(own)] as const
+  })
+  writeFileSync(README, withRows(readme, new Map(rows)))
+  if (present.length < CLIENTS.length) return
+  writeFileSync(
+    PAGE,
+    withVersions(
+      readFileSync(PAGE, 'utf8'),
+      CLIENTS.map((client) => client.version()),
+    ),
+  )
+})
+
+for (const client of CLIENTS) {
+  const reason = absence(client)
+  if (reason === undefined) describe(client.title, () => judge(client))
+  else
+    test(`${client.title} can be asked`, (context) => {
+      if (process.env[REQUIRE_CLIENTS] === '1') throw new Error(reason)
+      console.warn(reason)
+      context.skip(reason)
+    })
+}
+
+function judge(client: MatrixClient): void {
+  const own = new Map<Answer, ReadonlyMap<Signer, Verdict>>()
+  beforeAll(async () => {
+    const folder = join(world.folder, `client-${CLIENTS.indexOf(client)}`)
+    mkdirSync(folder)
+    await client.prepare?.(folder)
+  })
+  afterAll(async () => {
+    await client.stop?.()
+    if (own.size === ANSWERS.length) seen.set(client.title, own)
+  })
+
+  test.each(TITLES)('$answer: $title', async ({ answer }) => {
+    const verdicts = new Map<Signer, Verdict>()
+    for (const signer of SIGNERS) {
+      const question = world.cases.find((one) => one.answer === answer && one.signer === signer)
+      if (question === undefined) throw new Error(`the world has no ${answer} of ${signer}`)
+      const { verdict, output } = await client.ask(question)
+      const expected = client.expected[`${answer}/${signer}`] ?? client.expected[answer]
+      expect(verdict, `${signer}: ${output}`).toBe(expected)
+      const words = client.says?.[answer]
+      if (words !== undefined) expect(output, signer).toMatch(words)
+      verdicts.set(signer, verdict)
+    }
+    own.set(answer, verdicts)
+  })
+}
+
+describe('the table of the README', () => {
+  test('has a row for every client', (context) => {
+    if (UPDATE) context.skip('UPDATE_DOCS=1: the table is written, not compared')
+    const rows = rowsOf(readFileSync(README, 'utf8'))
+    expect([...rows.keys()]).toEqual(CLIENTS.map(({ title }) => title))
+  })
+
+  test('says what was seen', (context) => {
+    if (UPDATE) context.skip('UPDATE_DOCS=1: the table is written, not compared')
+    const rows = rowsOf(readFileSync(README, 'utf8'))
+    for (const { title } of present) {
+      const own = seen.get(title)
+      if (own === undefined) throw new Error(`${title} did not come to an end: see above`)
+      expect(rows.get(title), title).toEqual(cells(own))
+    }
+  })
+})
