@@ -21,6 +21,11 @@ BEGIN
   SELECT RAISE(ABORT, 'issuers: a compromise is not taken back')
     WHERE OLD.compromised_at > 0 AND (NEW.compromised_at = 0 OR NEW.compromised_at > OLD.compromised_at);
   SELECT RAISE(ABORT, 'issuers: final is final') WHERE OLD.final_at > 0 AND NEW.final_at <> OLD.final_at;
+  SELECT RAISE(ABORT, 'issuers: the issuer is final')
+    WHERE OLD.final_at > 0 AND (NEW.policy <> OLD.policy OR NEW.compromised_at <> OLD.compromised_at);
+  SELECT RAISE(ABORT, 'issuers: not final while frozen') WHERE NEW.final_at > OLD.final_at AND NEW.frozen = 1;
+  SELECT RAISE(ABORT, 'issuers: not final under public-trust')
+    WHERE NEW.final_at > OLD.final_at AND NEW.policy->>'profile' = 'public-trust';
 END;
 
 -- After final_at the record of an issuer stands still, whoever writes.
@@ -34,4 +39,10 @@ CREATE TRIGGER certificates_update_final BEFORE UPDATE ON certificates
 WHEN EXISTS (SELECT 1 FROM issuers WHERE id = NEW.issuer AND final_at > 0)
 BEGIN
   SELECT RAISE(ABORT, 'certificates: the issuer is final');
+END;
+
+CREATE TRIGGER responders_insert_final BEFORE INSERT ON responders
+WHEN EXISTS (SELECT 1 FROM issuers WHERE id = NEW.issuer AND final_at > 0)
+BEGIN
+  SELECT RAISE(ABORT, 'responders: the issuer is final');
 END;

@@ -1,11 +1,13 @@
 /** What the admin API answers. Times are RFC 3339 in UTC; serials, hashes and SKIs lower-case hex; certificates PEM. */
 import * as z from 'zod/mini'
 import {
+  ArchiveCutoffName,
   HashName,
   NonceName,
   ProfileName,
   REASON_NAMES,
   SignatureAlgorithmName,
+  SignedRequestsName,
   UnknownName,
 } from './fields.ts'
 
@@ -78,6 +80,12 @@ export const Policy = z.object({
   maxAge: z.union([z.enum(['next-update', 'refresh']), z.number()]),
   hashes: z.array(HashName),
   retainSeconds: z.number(),
+  signedRequests: SignedRequestsName,
+  /** PEM. */
+  requestors: z.array(z.string()),
+  archiveCutoff: ArchiveCutoffName,
+  /** null: that of the newest responder. */
+  algorithm: z.nullable(SignatureAlgorithmName),
 })
 
 export const Responder = z.object({

@@ -109,3 +109,5 @@ export const SignatureAlgorithmName = z.enum([
 export const ProfileName = z.enum(['private', 'public-trust'])
 export const UnknownName = z.enum(['unauthorized', 'unknown', 'revoked-extended', 'good'])
 export const NonceName = z.enum(['echo', 'ignore', 'rfc8954'])
+export const SignedRequestsName = z.enum(['ignore', 'verify', 'require'])
+export const ArchiveCutoffName = z.enum(['none', 'retention', 'issuer'])

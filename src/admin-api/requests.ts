@@ -1,6 +1,7 @@
 /** What the admin API takes. Every object is strict: a field we do not know is refused, never ignored. */
 import * as z from 'zod/mini'
 import {
+  ArchiveCutoffName,
   CertificateText,
   HashName,
   IssuerName,
@@ -10,6 +11,7 @@ import {
   Reason,
   Serial,
   SignatureAlgorithmName,
+  SignedRequestsName,
   Time,
   UnknownName,
 } from './fields.ts'
@@ -18,6 +20,11 @@ import {
 export const MAX_CERTIFICATES_PER_CALL = 1000
 /** Octets of any request body. */
 export const MAX_BODY_BYTES = 1_048_576
+
+/** Certificates in `requestors`. */
+export const MAX_REQUESTORS = 8
+/** Hundred years: CAs of qualified certificates keep status for ten years after expiry, and some for longer (R4.50). */
+export const MAX_RETAIN_SECONDS = 3_155_760_000
 
 const seconds = z.int().check(z.gte(0), z.lte(315_360_000))
 
@@ -28,11 +35,21 @@ export const PolicyInput = z.strictObject({
   unknown: z.optional(UnknownName),
   /** "I know this issuer by its CRL alone, so a serial that is not recorded is to be answered `good`." */
   crlOnly: z.optional(z.literal(true)),
+  /** `rfc8954`: echo, but more than 32 octets are malformed (R3.12). */
   nonce: z.optional(NonceName),
   validitySeconds: z.optional(seconds.check(z.gte(1))),
   maxAge: z.optional(z.union([z.enum(['next-update', 'refresh']), seconds])),
   hashes: z.optional(z.array(HashName).check(z.minLength(1), z.maxLength(4))),
-  retainSeconds: z.optional(seconds),
+  /** How long a certificate is answered for after it has expired; up to 100 years. */
+  retainSeconds: z.optional(z.int().check(z.gte(0), z.lte(MAX_RETAIN_SECONDS))),
+  /** `verify` refuses requests that are signed wrongly, `require` those that are not signed too. Both need `requestors`. */
+  signedRequests: z.optional(SignedRequestsName),
+  /** Certificates that may sign requests, and of CAs whose certificates may. Replaces the list; [] empties it. */
+  requestors: z.optional(z.array(CertificateText).check(z.maxLength(MAX_REQUESTORS))),
+  /** archiveCutoff of responses: `retention` is producedAt - retainSeconds, `issuer` the notBefore of the CA (ETSI). */
+  archiveCutoff: z.optional(ArchiveCutoffName),
+  /** Signs when responders of several algorithms are active and the client prefers none; null: that of the newest. */
+  algorithm: z.optional(z.nullable(SignatureAlgorithmName)),
 })
 
 export const ResponderInput = z.strictObject({

@@ -21,6 +21,16 @@ export class NotFoundError extends Error {
   override readonly name = 'NotFoundError'
 }
 
+/** The issuer is in a state that does not allow it: its responses are final, or cannot become so. Nothing was changed. */
+export class IssuerStateError extends Error {
+  override readonly name = 'IssuerStateError'
+  readonly state: 'final' | 'frozen' | 'publicTrust'
+  constructor(state: IssuerStateError['state'], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.state = state
+  }
+}
+
 export type NewIssuer = Omit<IssuerRecord, 'id' | 'configRev' | 'responders'>
 export type NewResponder = Omit<ResponderRecord, 'id' | 'retired'>
 
@@ -34,7 +44,8 @@ export interface IssuerPatch {
 export interface NewCertificate {
   /** Minimal content octets of the INTEGER. */
   readonly serial: Uint8Array
-  readonly status: 'good' | 'revoked' | 'hold'
+  /** `reserved` only for a serial that has no row: what is recorded is not reserved again (R1.42). */
+  readonly status: 'good' | 'revoked' | 'hold' | 'reserved'
   /** Default: what is recorded already, else now truncated to the minute. Up to 5 minutes ahead: clamped to now; beyond: refused. */
   readonly revocationTime?: UnixSeconds | undefined
   /** CRLReason number (1-5, 9, 10; 0 = unspecified). Default: what is recorded already. */
@@ -42,6 +53,10 @@ export interface NewCertificate {
   /** 0 or left out = unknown; an unknown one can be filled in later, a known one never changes. */
   readonly notBefore?: UnixSeconds | undefined
   readonly notAfter?: UnixSeconds | undefined
+  /** Default: what is recorded already; once true it stays. */
+  readonly isCA?: boolean | undefined
+  /** DER of Extensions for singleExtensions, merged with what is recorded: the newer of each kind stays. */
+  readonly extensions?: Uint8Array | undefined
 }
 
 /** `refused` says why, in words for the operator; the row stands as it was. */
@@ -56,6 +71,8 @@ export interface StatusChange {
   readonly revocationTime?: UnixSeconds | undefined
   /** CRLReason number (1-5, 9, 10; 0 = unspecified); only for `revoked`. Default: what is recorded already. */
   readonly reason?: number | undefined
+  /** As of NewCertificate. */
+  readonly extensions?: Uint8Array | undefined
 }
 
 export interface ChangeResult {
@@ -137,17 +154,27 @@ export interface Globals {
 export interface AdminStore {
   /** @throws ConflictError when name or ski is taken */
   addIssuer(issuer: NewIssuer, nowMs: number): Promise<IssuerRecord>
-  /** @throws NotFoundError; ConflictError when the new name is taken */
+  /** @throws NotFoundError; ConflictError when the new name is taken; IssuerStateError for a policy once the issuer is final */
   updateIssuer(id: number, patch: IssuerPatch, nowMs: number): Promise<IssuerRecord>
   /** Key compromise: every artefact older than now is unusable, all slots are due. @throws NotFoundError */
   raiseFloor(id: number, nowMs: number): Promise<Sequence>
+  /**
+   * The CA's key is compromised since `at`: every serial is revoked (R1.41). Raises the floor, makes all slots due; an earlier
+   * `at` replaces a later one, else nothing changes. @param at above 0 @throws NotFoundError; IssuerStateError once it is final
+   */
+  compromiseIssuer(id: number, at: UnixSeconds, nowMs: number): Promise<IssuerRecord>
+  /**
+   * Responses become final, the record stands still (R4.52). All slots are due. A second time changes nothing.
+   * @throws NotFoundError; IssuerStateError when it is frozen or its profile is public-trust
+   */
+  finalizeIssuer(id: number, nowMs: number): Promise<IssuerRecord>
   /** After a freeze, once the lost changes are replayed: raises the floor too, as nobody knows what the lost past signed. @throws NotFoundError */
   thaw(id: number, nowMs: number): Promise<Sequence>
   /** By id. Responders included, retired ones too. */
   listIssuers(): Promise<IssuerRecord[]>
   /** Short name first, then SKI (hex, any case), then decimal id. */
   findIssuer(nameOrSkiOrId: string): Promise<IssuerRecord | undefined>
-  /** @throws NotFoundError for the issuer; ConflictError when the issuer has a responder of that name */
+  /** @throws NotFoundError for the issuer; ConflictError when it has a responder of that name; IssuerStateError once it is final */
   addResponder(
     issuer: number,
     responder: NewResponder,

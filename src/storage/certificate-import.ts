@@ -1,8 +1,10 @@
 /** Checks of what is to be recorded, and the cutting of an import into transactions. */
 import type { NewCertificate, RowOutcome } from '../ports/admin-store.ts'
-import { applyWishes, encodeWish, refusalOf, type Wish } from './certificate-changes.ts'
+import type { CertificateStatus } from '../ports/records.ts'
+import { applyWishes, encodeWish, isWritten, refusalOf, type Wish } from './certificate-changes.ts'
 import type { Database } from './database.ts'
 import { encodeHex } from './hex.ts'
+import { extensionsRefusal } from './merged-extensions.ts'
 import { STATUSES } from './record-codec.ts'
 
 /** Bounds of one transaction: rows, and characters of JSON (D1 takes 100 KB a statement, 2 MB a value). */
@@ -20,11 +22,13 @@ const REASONS: readonly number[] = [0, 1, 2, 3, 4, 5, 9, 10]
 /** What may be asked about a certificate: the union of an import's row and a change of status. */
 export interface Request {
   readonly serial: Uint8Array
-  readonly status: 'good' | 'revoked' | 'hold' | 'released'
+  readonly status: CertificateStatus
   readonly revocationTime?: number | undefined
   readonly reason?: number | undefined
   readonly notBefore?: number | undefined
   readonly notAfter?: number | undefined
+  readonly isCA?: boolean | undefined
+  readonly extensions?: Uint8Array | undefined
 }
 
 /** The request as a wish, times clamped; or why it cannot be. */
@@ -37,9 +41,20 @@ export function toWish(r: Request, nowMs: number): Wish | { refused: string } {
   if (!isTime(notAfter)) return { refused: `notAfter ${notAfter} is not a time in Unix seconds` }
   if (notBefore !== 0 && notAfter !== 0 && notAfter < notBefore)
     return { refused: 'notAfter is before notBefore' }
-  const goal = STATUSES.indexOf(status)
-  const dates = { serial, goal, notBefore, notAfter }
-  if (status === 'good' || status === 'released')
+  const refused = r.extensions === undefined ? undefined : extensionsRefusal(r.extensions)
+  if (refused !== undefined) return { refused }
+  const reserved = status === 'reserved'
+  const goal = status === 'reserved' ? 0 : STATUSES.indexOf(status)
+  const dates = {
+    serial,
+    goal,
+    reserved,
+    notBefore,
+    notAfter,
+    isCA: r.isCA === true,
+    extensions: r.extensions,
+  }
+  if (reserved || status === 'good' || status === 'released')
     return { ...dates, revocationTime: undefined, reason: undefined }
   if (revocationTime !== undefined && !isTime(revocationTime))
     return { refused: `the revocation time ${revocationTime} is not a time in Unix seconds` }
@@ -107,7 +122,7 @@ class Chunk {
 
 function outcomeOf(act: Parameters<typeof refusalOf>[0], goal: number): RowOutcome {
   if (act === 'add') return 'added'
-  if (act === 'change' || act === 'fill') return 'changed'
+  if (isWritten(act)) return 'changed'
   const refused = refusalOf(act, goal)
   return refused === undefined ? 'unchanged' : { refused }
 }

@@ -8,6 +8,7 @@ import {
   ConflictError,
   type Globals,
   type IssuerPatch,
+  IssuerStateError,
   type NewCertificate,
   type NewIssuer,
   type NewResponder,
@@ -63,8 +64,8 @@ const AUDIT_ISSUER = `
   SELECT ?2, ?3, id, seq, ?4 FROM issuers WHERE id = ?1 OR ski = ?1`
 
 /**
- * Old values still stand: a longer validity stretches what is kept; other hashes make every bundle incomplete, and a shorter
- * validity makes its windows too long. ?3 = policy.
+ * Old values still stand: a longer validity stretches what is kept; other hashes make every bundle incomplete, a shorter
+ * validity or another profile makes its windows wrong, and another cutoff its extensions. ?3 = policy.
  */
 const STRETCH_ITEMS = `
   UPDATE changes SET keep_until = max(keep_until, CAST(?2 / 1000 AS INTEGER) + (?3->>'validitySeconds') + 3600)
@@ -73,7 +74,10 @@ const MARK_FOR_POLICY = `
   UPDATE slots SET changed_seq = (SELECT max(seq + 1, ?2 * 1000) FROM issuers WHERE id = ?1)
   WHERE issuer = ?1 AND EXISTS (
     SELECT 1 FROM issuers
-    WHERE id = ?1 AND (policy->>'hashes' <> ?3->>'hashes' OR policy->>'validitySeconds' > ?3->>'validitySeconds')
+    WHERE id = ?1 AND (policy->>'hashes' <> ?3->>'hashes' OR policy->>'validitySeconds' > ?3->>'validitySeconds'
+      OR policy->>'profile' <> ?3->>'profile'
+      OR coalesce(policy->>'archiveCutoff', 'none') <> ?3->>'archiveCutoff'
+      OR (?3->>'archiveCutoff' = 'retention' AND policy->>'retainSeconds' <> ?3->>'retainSeconds'))
   )`
 const UPDATE_ISSUER = `
   UPDATE issuers SET
@@ -88,6 +92,34 @@ const RAISE_FLOOR = `
   WHERE id = ?1 RETURNING seq`
 const MARK_ALL_SLOTS =
   'UPDATE slots SET changed_seq = (SELECT seq FROM issuers WHERE id = ?1) WHERE issuer = ?1'
+
+/** The last states of an issuer: marks and audit look at the row as it was, so that they happen when it changes. ?3 = when. */
+const NEXT_SEQ = '(SELECT max(seq + 1, ?2 * 1000) FROM issuers WHERE id = ?1)'
+const markFor = (condition: string) => `
+  UPDATE slots SET changed_seq = ${NEXT_SEQ}
+  WHERE issuer = ?1 AND EXISTS (SELECT 1 FROM issuers WHERE id = ?1 AND ${condition})`
+const auditFor = (condition: string, action: string, detail: string) => `
+  INSERT INTO audit (at_ms, action, issuer, seq, detail)
+  SELECT ?2, '${action}', id, ${NEXT_SEQ}, ${detail} FROM issuers WHERE id = ?1 AND ${condition}`
+
+const EARLIER = '(compromised_at = 0 OR compromised_at > ?3)'
+/** Serials that are not recorded are signed for from now on. */
+const COMPROMISE = [
+  markFor(EARLIER),
+  auditFor(EARLIER, 'issuer.compromised', "json_object('at', ?3, 'previously', nullif(compromised_at, 0))"),
+  `UPDATE issuers SET seq = max(seq + 1, ?2 * 1000), config_rev = max(seq + 1, ?2 * 1000), floor = max(seq + 1, ?2 * 1000),
+    unknown_signed = 1, compromised_at = ?3
+  WHERE id = ?1 AND ${EARLIER}`,
+] as const
+
+/** D1 wants every value that is bound to be used. */
+const NOT_FINAL = 'final_at = 0 AND ?3 > 0'
+const FINALIZE = [
+  markFor(NOT_FINAL),
+  auditFor(NOT_FINAL, 'issuer.finalized', "json_object('at', ?3)"),
+  `UPDATE issuers SET seq = max(seq + 1, ?2 * 1000), config_rev = max(seq + 1, ?2 * 1000), final_at = ?3
+  WHERE id = ?1 AND ${NOT_FINAL}`,
+] as const
 
 const TOUCH_ISSUER = `
   UPDATE issuers SET seq = max(seq + 1, ?2 * 1000), config_rev = max(seq + 1, ?2 * 1000) WHERE id = ?1 RETURNING id`
@@ -172,6 +204,20 @@ export class D1AdminStore implements AdminStore {
     return this.#raiseFloor(id, nowMs, 'issuer.thawed')
   }
 
+  compromiseIssuer(id: number, at: UnixSeconds, nowMs: number): Promise<IssuerRecord> {
+    if (!Number.isSafeInteger(at) || at < 1) throw new RangeError(`${at} is not a time in Unix seconds`)
+    return this.#end(COMPROMISE, id, at, nowMs)
+  }
+
+  finalizeIssuer(id: number, nowMs: number): Promise<IssuerRecord> {
+    return this.#end(FINALIZE, id, Math.floor(nowMs / 1000), nowMs)
+  }
+
+  async #end(sql: readonly string[], id: number, at: UnixSeconds, nowMs: number): Promise<IssuerRecord> {
+    await this.#change(sql.map((one) => this.#db.prepare(one).bind(id, nowMs, at)))
+    return this.#readIssuer(id)
+  }
+
   listIssuers(): Promise<IssuerRecord[]> {
     return this.#readIssuers(null)
   }
@@ -241,8 +287,8 @@ export class D1AdminStore implements AdminStore {
     change: StatusChange,
     nowMs: number,
   ): Promise<ChangeResult> {
-    const { to, revocationTime, reason } = change
-    const wish = toWish({ serial, status: to, revocationTime, reason }, nowMs)
+    const { to, revocationTime, reason, extensions } = change
+    const wish = toWish({ serial, status: to, revocationTime, reason, extensions }, nowMs)
     if ('refused' in wish) return { outcome: wish, revision: 0, keepUntil: 0 }
     const options = { add: false, timeoutMs: this.#timeoutMs }
     const [applied] = await applyWishes(this.#db, issuer, [wish], nowMs, options)
@@ -306,11 +352,13 @@ export class D1AdminStore implements AdminStore {
     return this.#db.prepare(AUDIT_ISSUER).bind(issuer, nowMs, action, JSON.stringify(detail))
   }
 
-  /** As transact; what is taken becomes a ConflictError. */
+  /** As transact; what is taken becomes a ConflictError, what a last state forbids an IssuerStateError. */
   async #change(statements: readonly Statement[]): Promise<QueryResult[]> {
     try {
       return await transact(this.#db, statements, this.#timeoutMs)
     } catch (error) {
+      const state = STATES.find(([words]) => driverMessage(error).includes(words))
+      if (state !== undefined) throw new IssuerStateError(state[1], state[2], { cause: error })
       const taken = /\b(issuers|responders)\.(?:issuer, responders\.)?(name|ski)\b/.exec(driverMessage(error))
       if (taken === null) throw error
       const field = taken[2] === 'ski' ? 'ski' : 'name'
@@ -319,6 +367,17 @@ export class D1AdminStore implements AdminStore {
     }
   }
 }
+
+/** What the triggers of the migrations say, and what it means. */
+const STATES: readonly (readonly [string, IssuerStateError['state'], string])[] = [
+  ['the issuer is final', 'final', 'the responses of this issuer are final: its record stands still'],
+  [
+    'final while frozen',
+    'frozen',
+    'the issuer is frozen: what it signs now may be behind what was published',
+  ],
+  ['final under public-trust', 'publicTrust', 'final responses outlive what the profile public-trust allows'],
+]
 
 function decodeAuditRow(row: Row): AuditRow {
   return {

@@ -17,10 +17,10 @@ const STRETCH_END = `
 
 /**
  * min(): a Worker whose clock runs ahead must not trip the trigger. Under the policy `good` an absent row is answered good, so
- * a revoked one stays for ever (law 2).
+ * a revoked one stays for ever (law 2). Of a final issuer every row stays: it stands behind responses without an end.
  */
 const EXPIRED = `
-  c.not_after > 0 AND c.not_after + json_extract(i.policy, '$.retainSeconds') < min(?4, unixepoch())
+  i.final_at = 0 AND c.not_after > 0 AND c.not_after + json_extract(i.policy, '$.retainSeconds') < min(?4, unixepoch())
   AND (c.status IN (0, 3) OR json_extract(i.policy, '$.unknown') <> 'good')`
 const DELETE = `
   DELETE FROM certificates WHERE issuer = ?1 AND hash >= ?2 AND hash < ?3 AND (issuer, hash, serial) IN (

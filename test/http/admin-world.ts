@@ -80,6 +80,17 @@ export class FakeStore implements AdminStore {
     this.frozen.delete(id)
     return this.#floor(id)
   }
+  async compromiseIssuer(id: number, at: number) {
+    this.#call('compromiseIssuer')
+    const before = this.#need(id)
+    if (before.compromisedAt !== undefined && before.compromisedAt <= at) return before
+    return this.#put({ ...before, compromisedAt: at })
+  }
+  async finalizeIssuer(id: number, nowMs: number) {
+    this.#call('finalizeIssuer')
+    const before = this.#need(id)
+    return before.finalAt === undefined ? this.#put({ ...before, finalAt: Math.floor(nowMs / 1000) }) : before
+  }
   /** As in D1: a position of its own; the configuration keeps its own. */
   #floor(id: number): number {
     this.#need(id)
@@ -153,6 +164,8 @@ export class FakeStore implements AdminStore {
       notAfter: facts.notAfter ?? before?.notAfter ?? 0,
       changedAt: before === undefined ? 0 : now,
       rev: this.#seq,
+      ...(facts.isCA === true || before?.isCA === true ? { isCA: true } : {}),
+      ...(facts.extensions === undefined ? {} : { extensions: facts.extensions }),
     }
     this.rows.set(key, row)
     return row
