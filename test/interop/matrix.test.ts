@@ -39,9 +39,9 @@ const present = CLIENTS.filter((client) => absence(client) === undefined)
 let world: MatrixWorld
 beforeAll(async () => {
   world = await startMatrixWorld()
+  return () => world.stop()
 })
-afterAll(async () => {
-  await world.stop()
+afterAll(() => {
   if (!UPDATE) return
   const readme = readFileSync(README, 'utf8')
   const before = rowsOf(readme)
@@ -97,6 +97,16 @@ function judge(client: MatrixClient): void {
       verdicts.set(signer, verdict)
     }
     own.set(answer, verdicts)
+  })
+
+  const { forged } = client
+  if (forged === undefined) return
+  test('good, but a signature is wrong: notices, whoever signs (R1.51)', async () => {
+    for (const question of world.forged) {
+      const { verdict, output } = await client.ask(question)
+      expect(verdict, `${question.signer}: ${output}`).toBe(forged.verdict)
+      if (forged.says !== undefined) expect(output, question.signer).toMatch(forged.says)
+    }
   })
 }
 

@@ -49,7 +49,10 @@ export interface MatrixClient {
   version(): string
   /** Once, before the first question: compile, start. `folder` is the client's own. */
   prepare?(folder: string): Promise<void>
-  /** @returns its one conclusion, and what it printed, for error messages. @throws Error when its ways of asking disagree */
+  /**
+   * @returns its one conclusion, and what it printed, for error messages. An answer that does not verify is refused.
+   * @throws Error when its ways of asking disagree
+   */
   ask(question: MatrixCase): Promise<{ readonly verdict: Verdict; readonly output: string }>
   stop?(): Promise<void>
   /** What each answer must come to, by the client's documentation; `answer/signer` overrides. */
@@ -57,6 +60,15 @@ export interface MatrixClient {
     Readonly<Partial<Record<`${Answer}/${Signer}`, Verdict>>>
   /** What its output must have in it besides, such as the reason of a revocation or the error that it was refused by. */
   readonly says?: Readonly<Partial<Record<Answer, RegExp>>>
+  /** What it must come to, and say, when the signature of an answer is wrong. */
+  readonly forged?: { readonly verdict: Exclude<Verdict, 'good'>; readonly says?: RegExp }
+}
+
+/** One way of asking, and where it led. */
+export interface Run {
+  readonly way: string
+  readonly verdict: Verdict
+  readonly output: string
 }
 
 /** What a client that tells all answers apart must say. */
@@ -107,10 +119,7 @@ export function printedVersion(
 }
 
 /** One conclusion of several ways of asking. @throws Error with what each printed when they differ */
-export function agreed(runs: readonly { way: string; verdict: Verdict; output: string }[]): {
-  verdict: Verdict
-  output: string
-} {
+export function agreed(runs: readonly Run[]): { readonly verdict: Verdict; readonly output: string } {
   const output = runs.map((run) => `${run.way}: ${run.verdict}\n${run.output}`).join('\n')
   const [first, ...others] = new Set(runs.map(({ verdict }) => verdict))
   if (first === undefined || others.length > 0) throw new Error(`not of one mind:\n${output}`)

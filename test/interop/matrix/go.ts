@@ -45,4 +45,5 @@ export const GO: MatrixClient = {
   expected: TELLS_ALL,
   // 1: keyCompromise, 6: certificateHold.
   says: { revoked: /reason 1$/m, hold: /reason 6$/m, 'never (unauthorized)': /unauthorized/ },
+  forged: { verdict: 'refused', says: /bad OCSP signature/ },
 }

@@ -1,11 +1,11 @@
 /**
  * A client that is a library: a small program around it stays alive and reads one question a line from its standard input,
  * `issuer TAB certificate TAB url TAB notAfter`. It answers with one line for each way of asking, `way TAB verdict TAB text`,
- * and an empty line at the end. Besides the verdicts it may say `failed`: the library found something wrong.
+ * and an empty line at the end.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { agreed, type MatrixCase, type Verdict } from './client.ts'
+import { agreed, type MatrixCase, type Run, type Verdict } from './client.ts'
 
 const VERDICTS: readonly Verdict[] = ['good', 'revoked', 'unknown', 'refused']
 
@@ -27,22 +27,20 @@ export class LineProgram {
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]()
   }
 
-  /** One question at a time. @throws Error when a way fails, when the ways disagree, or when the program ends */
-  async ask({
-    issuer,
-    certificate,
-    url,
-    notAfter,
-  }: MatrixCase): Promise<{ verdict: Verdict; output: string }> {
+  /** One question at a time. @throws Error when the ways disagree, or when the program ends */
+  async ask(
+    question: MatrixCase,
+  ): Promise<{ readonly verdict: Verdict; readonly output: string; readonly runs: readonly Run[] }> {
+    const { issuer, certificate, url, notAfter } = question
     this.#child.stdin.write(`${[issuer, certificate, url, notAfter].join('\t')}\n`)
-    const runs: { way: string; verdict: Verdict; output: string }[] = []
+    const runs: Run[] = []
     for (;;) {
       const { value, done } = await this.#lines.next()
       if (done === true) throw new Error(`ended early:\n${this.#errors}`)
-      if (value === '') return agreed(runs)
+      if (value === '') return { ...agreed(runs), runs }
       const [way = '', said = '', output = ''] = value.split('\t')
       const verdict = VERDICTS.find((one) => one === said)
-      if (verdict === undefined) throw new Error(`${way}: ${said} ${output}\n${this.#errors}`)
+      if (verdict === undefined) throw new Error(`not a verdict: ${value}\n${this.#errors}`)
       runs.push({ way, verdict, output })
     }
   }

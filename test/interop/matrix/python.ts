@@ -38,4 +38,5 @@ export const PYTHON: MatrixClient = {
     hold: /reason certificateHold/,
     'never (unauthorized)': /UNAUTHORIZED/,
   },
+  forged: { verdict: 'refused', says: /InvalidSignature/ },
 }

@@ -27,4 +27,5 @@ export const RUBY: MatrixClient = {
   expected: TELLS_ALL,
   // 1: keyCompromise, 6: certificateHold.
   says: { revoked: /reason 1$/m, hold: /reason 6$/m, 'never (unauthorized)': /unauthorized/ },
+  forged: { verdict: 'refused', says: /not verified/ },
 }

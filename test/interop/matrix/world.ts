@@ -21,6 +21,7 @@ import { formatSerial } from '../../../src/pkix/serial-number.ts'
 import { makeTestPKI, type TestPKI, type TestPKIOptions } from '../../support/pki.ts'
 import { startServer } from '../../support/server.ts'
 import { ANSWERS, type Answer, type MatrixCase, SIGNERS, type Signer } from './client.ts'
+import { forge, startTap } from './tap.ts'
 
 const DAY = 86_400
 /** How long ago `expired` did. Java allows for 15 minutes between its clock and an answer, and asks as of a time before this. */
@@ -53,6 +54,8 @@ const STATUS: Readonly<Partial<Record<Answer, object>>> = {
 export interface MatrixWorld {
   /** All of them, signer by signer. */
   readonly cases: readonly MatrixCase[]
+  /** Signer by signer: good, but on its way to the client the answer's signature breaks. */
+  readonly forged: readonly MatrixCase[]
   /** Scratch folder, removed by `stop`. */
   readonly folder: string
   stop(): Promise<void>
@@ -62,14 +65,16 @@ export interface MatrixWorld {
 export async function startMatrixWorld(): Promise<MatrixWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-matrix-'))
   const server = await startServer({ demo: false })
+  const forger = await startTap(server.url, forge)
   const stop = async () => {
+    await forger.close()
     await server.stop()
     rmSync(folder, { recursive: true, force: true })
   }
   try {
     const now = Math.floor(Date.now() / 1000)
-    const url = `${server.url}/`
     const cases: MatrixCase[] = []
+    const forged: MatrixCase[] = []
     for (const signer of SIGNERS) {
       for (const unknown of ['unauthorized', 'unknown'] as const) {
         const caName = slug(`${signer} ${unknown}`)
@@ -77,26 +82,27 @@ export async function startMatrixWorld(): Promise<MatrixWorld> {
         const issuer = join(folder, `${caName}.pem`)
         writeFileSync(issuer, formatPEM('CERTIFICATE', pki.issuer.certificate))
         await server.admin('/issuers', issuerInput(pki, caName, unknown))
-        const answers = ANSWERS.filter((answer) => (answer === 'never (unknown)') === (unknown === 'unknown'))
         const certificates: object[] = []
-        for (const answer of answers) {
-          const own = join(folder, slug(`${signer} ${answer}`))
+        const add = async (answer: Answer, url: string, name: string): Promise<MatrixCase> => {
+          const own = join(folder, slug(name))
           mkdirSync(own)
-          const made = await makeLeaf(pki, answer, url, now)
+          const { serial, notAfter, ...made } = await makeLeaf(pki, answer, url, now)
           const certificate = join(own, 'certificate.pem')
           const key = join(own, 'key.pem')
           writeFileSync(certificate, made.certificate)
           writeFileSync(key, made.key, { mode: 0o600 })
-          const { notAfter, serial } = made
-          cases.push({ answer, signer, issuer, certificate, key, notAfter, url, folder: own })
           const status = STATUS[answer]
           if (status !== undefined) certificates.push({ serial, notAfter, ...status })
+          return { answer, signer, issuer, certificate, key, notAfter, url, folder: own }
         }
+        for (const answer of ANSWERS.filter((one) => (one === 'never (unknown)') === (unknown === 'unknown')))
+          cases.push(await add(answer, `${server.url}/`, `${signer} ${answer}`))
+        if (unknown === 'unauthorized') forged.push(await add('good', forger.url, `${signer} forged`))
         if (certificates.length > 0) await server.admin(`/issuers/${caName}/certificates`, { certificates })
       }
     }
     await server.admin('/presign', { all: true })
-    return { cases, folder, stop }
+    return { cases, forged, folder, stop }
   } catch (error) {
     await stop()
     throw error

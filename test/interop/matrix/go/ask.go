@@ -52,11 +52,11 @@ func exchange(responder string, method string, der []byte) ([]byte, error) {
 func ask(issuer, certificate *x509.Certificate, responder, method string, hash crypto.Hash) (string, string) {
 	question, err := ocsp.CreateRequest(certificate, issuer, &ocsp.RequestOptions{Hash: hash})
 	if err != nil {
-		return "failed", err.Error()
+		return "refused", err.Error()
 	}
 	der, err := exchange(responder, method, question)
 	if err != nil {
-		return "failed", err.Error()
+		return "refused", err.Error()
 	}
 	answer, err := ocsp.ParseResponseForCert(der, certificate, issuer)
 	var refusal ocsp.ResponseError
@@ -64,19 +64,19 @@ func ask(issuer, certificate *x509.Certificate, responder, method string, hash c
 		return "refused", refusal.Status.String()
 	}
 	if err != nil {
-		return "failed", err.Error()
+		return "refused", err.Error()
 	}
 	if delegate := answer.Certificate; delegate != nil {
 		if len(delegate.ExtKeyUsage) != 1 || delegate.ExtKeyUsage[0] != x509.ExtKeyUsageOCSPSigning {
-			return "failed", "the signer's certificate is not for signing OCSP"
+			return "refused", "the signer's certificate is not for signing OCSP"
 		}
 	}
 	now := time.Now()
 	if answer.ThisUpdate.After(now) || answer.NextUpdate.Before(now) {
-		return "failed", "not current"
+		return "refused", "not current"
 	}
 	if answer.IssuerHash != hash {
-		return "failed", "answers with another hash"
+		return "refused", "answers with another hash"
 	}
 	switch answer.Status {
 	case ocsp.Good:
@@ -86,7 +86,7 @@ func ask(issuer, certificate *x509.Certificate, responder, method string, hash c
 	case ocsp.Unknown:
 		return "unknown", ""
 	}
-	return "failed", fmt.Sprint("status ", answer.Status)
+	return "refused", fmt.Sprint("status ", answer.Status)
 }
 
 func main() {

@@ -1,16 +1,13 @@
 import java.io.BufferedReader;
 import java.io.FileInputStream;
-import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
-import java.io.OutputStream;
-import java.security.SecureRandom;
+import java.net.URI;
 import java.security.cert.CertPath;
 import java.security.cert.CertPathValidator;
 import java.security.cert.CertPathValidatorException;
 import java.security.cert.CertificateFactory;
 import java.security.cert.CertificateRevokedException;
-import java.security.cert.Extension;
 import java.security.cert.PKIXParameters;
 import java.security.cert.PKIXRevocationChecker;
 import java.security.cert.PKIXRevocationChecker.Option;
@@ -21,37 +18,42 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 
-/** Asks with the PKIX revocation checker: OCSP alone, at the address in the certificate, and no answer is a failure. */
+/**
+ * Asks with the PKIX revocation checker: OCSP alone, at the address in the certificate, and no answer is a failure.
+ * Arguments: "soft-fail" for Option.SOFT_FAIL, "responder" to ask at the address of the question instead.
+ */
 class Ask {
-    private static final String NONCE = "1.3.6.1.5.5.7.48.1.2";
-
     public static void main(String[] args) throws Exception {
+        Set<String> modes = Set.of(args);
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             String[] fields = line.split("\t");
             X509Certificate issuer = load(fields[0]);
             X509Certificate certificate = load(fields[1]);
+            URI responder = modes.contains("responder") ? new URI(fields[2]) : null;
             boolean isExpired = certificate.getNotAfter().before(new Date());
             // An expired certificate is refused before anything is asked ...
-            if (isExpired && !validate(issuer, certificate, null, null).contains("reason EXPIRED")) {
-                System.out.println("as of now\tfailed\tnot told that it is expired");
+            if (isExpired && !validate(issuer, certificate, null, responder, modes).contains("reason EXPIRED")) {
+                System.out.println("as of now\trefused\tnot told that it is expired");
             }
             // ... unless the path is validated as of a time at which it was not.
             Date asOf = isExpired ? new Date(certificate.getNotAfter().getTime() - 60_000) : null;
-            System.out.println("without nonce\t" + validate(issuer, certificate, asOf, null));
-            System.out.println("with nonce\t" + validate(issuer, certificate, asOf, nonce()));
+            System.out.println("PKIX\t" + validate(issuer, certificate, asOf, responder, modes));
             System.out.println();
         }
     }
 
     /** Verdict, tab, why. */
-    private static String validate(X509Certificate issuer, X509Certificate certificate, Date asOf, Extension nonce)
+    private static String validate(
+            X509Certificate issuer, X509Certificate certificate, Date asOf, URI responder, Set<String> modes)
             throws Exception {
         CertPath path = CertificateFactory.getInstance("X.509").generateCertPath(List.of(certificate));
         CertPathValidator validator = CertPathValidator.getInstance("PKIX");
         PKIXRevocationChecker checker = (PKIXRevocationChecker) validator.getRevocationChecker();
-        checker.setOptions(EnumSet.of(Option.NO_FALLBACK));
-        if (nonce != null) checker.setOcspExtensions(List.of(nonce));
+        EnumSet<Option> options = EnumSet.of(Option.NO_FALLBACK);
+        if (modes.contains("soft-fail")) options.add(Option.SOFT_FAIL);
+        checker.setOptions(options);
+        if (responder != null) checker.setOcspResponder(responder);
         PKIXParameters parameters = new PKIXParameters(Set.of(new TrustAnchor(issuer, null)));
         parameters.addCertPathChecker(checker);
         parameters.setDate(asOf);
@@ -60,48 +62,16 @@ class Ask {
         } catch (CertPathValidatorException e) {
             if (e.getCause() instanceof CertificateRevokedException revoked)
                 return "revoked\treason " + revoked.getRevocationReason();
-            String why = e.getMessage() + ", reason " + e.getReason();
             // Its reasons stand for many things that the message tells apart.
-            if (e.getMessage().startsWith("OCSP response error: ")) return "refused\t" + why;
-            if (e.getMessage().equals("Certificate's revocation status is unknown")) return "unknown\t" + why;
-            return "failed\t" + why;
+            String why = e.getMessage() + ", reason " + e.getReason();
+            boolean isUnknown = e.getMessage().equals("Certificate's revocation status is unknown");
+            return (isUnknown ? "unknown\t" : "refused\t") + why;
         }
-        // Hard fail and no other source: valid is only what an answer called good.
-        return "good\tvalid";
-    }
-
-    private static Extension nonce() {
-        byte[] value = new byte[18];
-        new SecureRandom().nextBytes(value);
-        value[0] = 4;
-        value[1] = 16;
-        return new Extension() {
-            @Override
-            public String getId() {
-                return NONCE;
-            }
-
-            @Override
-            public boolean isCritical() {
-                return false;
-            }
-
-            @Override
-            public byte[] getValue() {
-                return value;
-            }
-
-            @Override
-            public void encode(OutputStream out) throws IOException {
-                byte[] oid = {6, 9, 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2};
-                out.write(0x30);
-                out.write(oid.length + 2 + value.length);
-                out.write(oid);
-                out.write(4);
-                out.write(value.length);
-                out.write(value);
-            }
-        };
+        // Hard fail and no other source: valid is only what an answer called good. Soft fail says what it overlooked.
+        StringBuilder text = new StringBuilder("good\tvalid");
+        for (CertPathValidatorException overlooked : checker.getSoftFailExceptions())
+            text.append(", in spite of: ").append(overlooked.getMessage());
+        return text.toString();
     }
 
     private static X509Certificate load(String path) throws Exception {

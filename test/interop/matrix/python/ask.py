@@ -104,7 +104,7 @@ for line in sys.stdin:
                 try:
                     verdict, text = ask(issuer, certificate, url, method, algorithm, nonce)
                 except (InvalidSignature, ValueError, x509.ExtensionNotFound) as error:
-                    verdict, text = "failed", repr(error)
+                    verdict, text = "refused", repr(error)
                 way = f"{method} {algorithm.name}{' nonce' if nonce else ''}"
                 print(way, verdict, text, sep="\t")
     print(flush=True)

@@ -55,7 +55,7 @@ $stdin.each_line do |line|
       begin
         ask(issuer, certificate, url, method, hash, nonce)
       rescue StandardError => e
-        ['failed', e.inspect]
+        ['refused', e.inspect]
       end
     puts ["#{method} #{hash}#{' nonce' if nonce}", verdict, text].join("\t")
   end
