@@ -21,6 +21,9 @@ const PATH = 'src/ocsp/get-path.ts'
 const LIVE = 'src/signing/live-source.ts'
 const HEADERS = 'src/http/cache-headers.ts'
 const WINDOWS = 'src/responder/windows.ts'
+const CHOICE = 'src/responder/signature-choice.ts'
+/** Where each check of the publication gate is shown to notice what it is for. */
+const GATE = ['test/lint/checks.test.ts']
 
 export const MUTANTS: readonly Mutant[] = [
   // Request syntax
@@ -94,12 +97,34 @@ export const MUTANTS: readonly Mutant[] = [
     implies: ['R1.36', 'R1.39'],
   },
   {
+    id: 'R1.42',
+    file: 'src/signing/cert-status.ts',
+    find: "case 'good':",
+    replace: "case 'good':\n    case 'reserved':",
+  },
+  {
     id: 'R1.41',
     file: 'src/signing/cert-status.ts',
     find: 'if (compromisedAt === undefined) return undefined',
     replace: 'if (compromisedAt !== -1) return undefined',
   },
   // Signer
+  {
+    id: 'R1.86',
+    file: CHOICE,
+    find: 'if (responder === undefined) continue',
+    replace: 'if (responder === undefined) return undefined',
+    implies: ['R1.88'],
+    tests: ['test/responder/signature-choice.test.ts'],
+  },
+  {
+    id: 'R1.88',
+    file: CHOICE,
+    find: 'default:\n      return undefined',
+    replace: "default:\n      return 'sha256WithRSAEncryption'",
+    implies: ['R1.86'],
+    tests: ['test/responder/signature-choice.test.ts'],
+  },
   // Times
   {
     id: 'R1.66',
@@ -180,6 +205,32 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (answer.personal)\n',
     replace: 'if (answer.personal && now < 0)\n',
   },
+  {
+    id: 'R3.12',
+    file: 'src/responder/issuers.ts',
+    find: "policy === 'rfc8954' && ",
+    replace: "policy === 'ignore' && ",
+    tests: ['test/responder/nonce-policy.test.ts'],
+  },
+  {
+    id: 'R3.13',
+    file: 'src/responder/respond.ts',
+    find: 'isUnableToSign(error) ? await stored(query, now, ports) : undefined',
+    replace: 'undefined',
+    implies: ['R2.3'],
+  },
+  // The publication gate
+  gate('R1.57', 'src/lint/signer-checks.ts', 'basic.certs === undefined,', 'false,'),
+  gate('R1.59', 'src/lint/signer-checks.ts', 'basic.certs?.length === 0,', 'false,'),
+  gate('R4.9', 'src/lint/signer-checks.ts', 'isWeakAlgorithm(basic.signatureAlgorithm),', 'false,'),
+  gate('R1.70', 'src/lint/status-checks.ts', 'conflict(data.responses),', 'false,'),
+  gate('R4.13', 'src/lint/status-checks.ts', 'reasonOf(certStatus) === HOLD,', 'false,'),
+  gate(
+    'R4.20',
+    'src/lint/extensions-checks.ts',
+    'OID.crlReasonCode) !== undefined',
+    "OID.crlReasonCode + '.1') !== undefined",
+  ),
   // Headers
   {
     id: 'R2.8',
@@ -203,8 +254,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: 'R2.12',
     file: 'src/responder/answer.ts',
-    find: "digest('SHA-256', der)",
-    replace: "digest('SHA-512', der)",
+    find: "'SHA-256', bufferSource(der)",
+    replace: "'SHA-512', bufferSource(der)",
   },
   {
     id: 'R6.11',
@@ -228,6 +279,13 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "alias('-', NOT_BASE64)",
     tests: ['test/ocsp/get-path.test.ts'],
   },
+  // DER
+  {
+    id: 'R5.41',
+    file: 'src/ocsp/cert-id.ts',
+    find: '!isNullParameters(parameters)',
+    replace: 'parameters.length === 0',
+  },
   // Methods and bodies
   { id: 'R5.33', file: 'src/http/ocsp.ts', find: "{ Allow: 'GET, HEAD, POST' }", replace: '{}' },
   {
@@ -237,3 +295,8 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'MAX_REQUEST_BYTES = 640 * 1024',
   },
 ]
+
+/** One check of the gate, made blind. */
+function gate(id: string, file: string, find: string, replace: string): Mutant {
+  return { id, file, find, replace, tests: GATE }
+}
