@@ -29,7 +29,7 @@ export class LineProgram {
 
   /** One question at a time. @throws Error when the ways disagree, or when the program ends */
   async ask(
-    question: MatrixCase,
+    question: Pick<MatrixCase, 'issuer' | 'certificate' | 'url' | 'notAfter'>,
   ): Promise<{ readonly verdict: Verdict; readonly output: string; readonly runs: readonly Run[] }> {
     const { issuer, certificate, url, notAfter } = question
     this.#child.stdin.write(`${[issuer, certificate, url, notAfter].join('\t')}\n`)
