@@ -1,7 +1,7 @@
 /** The README's table of the interop matrix, without asking anybody. */
 import { describe, expect, test } from 'vitest'
 import { ANSWERS, SIGNERS, type Verdict } from './matrix/client.ts'
-import { cells, rowsOf, type Seen, withRows } from './matrix/table.ts'
+import { cells, rowsOf, type Seen, withSeen, withVersions } from './matrix/table.ts'
 
 const README = 'before\n<!-- interop:begin -->\n<!-- interop:end -->\nafter\n'
 
@@ -29,19 +29,47 @@ describe('the table of the interop matrix', () => {
   })
 
   test('is read as it was written, and nothing beside it changes', () => {
-    const rows = new Map([
-      ['one', cells(seen(() => 'good'))],
-      ['another', cells(seen(() => 'refused'))],
+    const own = new Map([
+      ['one', seen(() => 'good')],
+      ['another', seen(() => 'refused')],
     ])
-    const written = withRows(README, rows)
-    expect(rowsOf(written)).toEqual(rows)
-    expect(withRows(written, new Map())).toMatch(
-      /^before\n<!-- interop:begin -->\n\| client .*\n.*\n<!-- interop:end -->\nafter\n$/,
+    const written = withSeen(README, ['another', 'one'], own)
+    expect([...rowsOf(written)]).toEqual([
+      ['another', ANSWERS.map(() => 'refused')],
+      ['one', ANSWERS.map(() => 'good')],
+    ])
+    expect(written.split('\n').filter((line) => !line.startsWith('|'))).toEqual(README.split('\n'))
+  })
+
+  test('keeps the row of a client that is absent, and loses that of one that is no more', () => {
+    const before = withSeen(
+      README,
+      ['gone', 'absent'],
+      new Map([
+        ['gone', seen(() => 'good')],
+        ['absent', seen(() => 'unknown')],
+      ]),
     )
+    const after = rowsOf(
+      withSeen(before, ['here', 'absent', 'never seen'], new Map([['here', seen(() => 'good')]])),
+    )
+    expect([...after]).toEqual([
+      ['here', ANSWERS.map(() => 'good')],
+      ['absent', ANSWERS.map(() => 'unknown')],
+    ])
   })
 
   test('is missed without its markers', () => {
     expect(() => rowsOf('no table')).toThrow('interop:begin')
-    expect(() => withRows('no table', new Map())).toThrow('interop:begin')
   })
+})
+
+test('the line of versions names each once, in lines of 120', () => {
+  const page = 'text\n\nVersions of the last run of the matrix: none.\n\nmore\n'
+  const long = Array.from({ length: 12 }, (_, index) => `program 1.2.${index}`)
+  const lines = withVersions(page, [...long, ...long]).split('\n')
+  expect(lines.join(' ').split('program')).toHaveLength(13)
+  expect(lines.filter((line) => line.length > 120)).toEqual([])
+  expect([lines[0], lines.at(-2)]).toEqual(['text', 'more'])
+  expect(() => withVersions('no such line', [])).toThrow('no line of versions')
 })

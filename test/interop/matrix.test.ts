@@ -17,7 +17,7 @@ import {
   type Verdict,
 } from './matrix/client.ts'
 import { CLIENTS } from './matrix/clients.ts'
-import { cells, rowsOf, type Seen, withRows, withVersions } from './matrix/table.ts'
+import { cells, rowsOf, type Seen, withSeen, withVersions } from './matrix/table.ts'
 import { type MatrixWorld, startMatrixWorld } from './matrix/world.ts'
 
 const README = join(PROJECT_ROOT, 'README.md')
@@ -43,22 +43,11 @@ beforeAll(async () => {
 })
 afterAll(() => {
   if (!UPDATE) return
-  const readme = readFileSync(README, 'utf8')
-  const before = rowsOf(readme)
-  // A client that is not here, or did not come to an end, keeps its row.
-  const rows = CLIENTS.map(({ title }) => {
-    const own = seen.get(title)
-    return [title, own === undefined ? (before.get(title) ?? ANSWERS.map(() => '')) : cells(own)] as const
-  })
-  writeFileSync(README, withRows(readme, new Map(rows)))
-  if (present.length < CLIENTS.length) return
-  writeFileSync(
-    PAGE,
-    withVersions(
-      readFileSync(PAGE, 'utf8'),
-      CLIENTS.map((client) => client.version()),
-    ),
-  )
+  const titles = CLIENTS.map(({ title }) => title)
+  writeFileSync(README, withSeen(readFileSync(README, 'utf8'), titles, seen))
+  if (seen.size < CLIENTS.length) return
+  const versions = CLIENTS.map((client) => client.version())
+  writeFileSync(PAGE, withVersions(readFileSync(PAGE, 'utf8'), versions))
 })
 
 for (const client of CLIENTS) {

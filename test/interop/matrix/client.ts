@@ -112,8 +112,11 @@ export function printedVersion(
   pattern: RegExp,
   env?: NodeJS.ProcessEnv,
 ): string {
-  const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', env: { ...process.env, ...env } })
-  const match = pattern.exec(`${stdout}${stderr}`)
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  })
+  const match = status === 0 ? pattern.exec(`${stdout}${stderr}`) : null
   if (match === null) throw new Error(`${program} ${args.join(' ')} prints no version: ${stderr}`)
   return match[1] ?? match[0]
 }

@@ -41,18 +41,27 @@ export function rowsOf(readme: string): ReadonlyMap<string, readonly string[]> {
   )
 }
 
-/** The README with these rows instead. */
-export function withRows(readme: string, rows: ReadonlyMap<string, readonly string[]>): string {
-  tableOf(readme)
+/** The README with rows of what was seen. A client that is not there, or did not come to an end, keeps the row that it had. */
+export function withSeen(
+  readme: string,
+  clients: readonly string[],
+  seen: ReadonlyMap<string, Seen>,
+): string {
+  const before = rowsOf(readme)
+  const rows = clients.flatMap((client) => {
+    const own = seen.get(client)
+    const row = own === undefined ? before.get(client) : cells(own)
+    return row === undefined ? [] : [[client, ...row]]
+  })
   const heading = ['client', ...ANSWERS]
-  const lines = [heading, heading.map(() => '---'), ...[...rows].map(([client, row]) => [client, ...row])]
+  const lines = [heading, heading.map(() => '---'), ...rows]
   return readme.replace(TABLE, () => lines.map((line) => `| ${line.join(' | ')} |\n`).join(''))
 }
 
 /** The page with these versions instead, wrapped as the page is. */
 export function withVersions(page: string, versions: readonly string[]): string {
   if (!VERSIONS.test(page)) throw new Error('docs/clients.md has no line of versions of the matrix')
-  const words = `Versions of the last run of the matrix: ${versions.join(', ')}.`.split(' ')
+  const words = `Versions of the last run of the matrix: ${[...new Set(versions)].join(', ')}.`.split(' ')
   const lines = ['']
   for (const word of words) {
     const line = `${lines.at(-1)} ${word}`.trimStart()
