@@ -2,10 +2,12 @@
 import * as z from 'zod/mini'
 import {
   ArchiveCutoffName,
+  CertHash,
   HashName,
   NonceName,
   ProfileName,
   REASON_NAMES,
+  SCTList,
   SignatureAlgorithmName,
   SignedRequestsName,
   UnknownName,
@@ -118,6 +120,10 @@ export const Issuer = z.object({
   /** Path of the DER certificate at this Worker. */
   certificatePath: z.string(),
   certificate: z.string(),
+  /** Since when the CA's key is compromised: every serial is revoked. null: it is not. */
+  compromisedAt: z.nullable(Time),
+  /** Since when responses are final and the record stands still; null: they are not. */
+  finalAt: z.nullable(Time),
   responders: z.array(Responder),
 })
 
@@ -132,7 +138,7 @@ export const FloorRaised = z.extend(IssuerChange, { floor: z.number() })
 export const Certificate = z.object({
   issuer: z.string(),
   serial: z.string(),
-  /** `released`: good again after a hold. */
+  /** `released`: good again after a hold. `reserved`: not reported as issued yet. */
   status: z.enum(['good', 'revoked', 'hold', 'released', 'reserved']),
   revocationTime: z.optional(Time),
   reason: z.optional(z.enum(REASON_NAMES)),
@@ -140,6 +146,14 @@ export const Certificate = z.object({
   notAfter: z.optional(Time),
   /** Of the last status transition. */
   changedAt: z.optional(Time),
+  /** The certificate of a CA. */
+  ca: z.optional(z.literal(true)),
+  certHash: z.optional(CertHash),
+  scts: z.optional(SCTList),
+  invalidityDate: z.optional(Time),
+  crl: z.optional(
+    z.object({ url: z.optional(z.string()), number: z.optional(z.string()), time: z.optional(Time) }),
+  ),
   revision: z.number(),
 })
 

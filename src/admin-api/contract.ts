@@ -65,6 +65,20 @@ export const ADMIN_ROUTES = {
     summary: 'Let a frozen issuer sign again, after D1 was checked',
     response: answer.IssuerChange,
   },
+  compromiseIssuer: {
+    method: 'POST',
+    path: '/issuers/{issuer}/compromise',
+    summary: "Answer revoked for every serial: the CA's key is compromised. Never taken back",
+    request: request.CompromiseInput,
+    response: answer.IssuerChange,
+  },
+  finalizeIssuer: {
+    method: 'POST',
+    path: '/issuers/{issuer}/finalize',
+    summary: 'Make the last responses, without an end; the record stands still. Never taken back',
+    request: request.FinalizeInput,
+    response: answer.IssuerChange,
+  },
   listResponders: {
     method: 'GET',
     path: '/issuers/{issuer}/responders',

@@ -97,6 +97,46 @@ export const PrivateKeyText = z.string().check(
   }),
 )
 
+/** Hash of the whole certificate, as it was issued (Common PKI certHash). */
+export const CertHash = z.strictObject({
+  hash: z.enum(['sha256', 'sha1', 'sha384', 'sha512']),
+  value: z
+    .string()
+    .check(
+      z.maxLength(200),
+      z.regex(/^([0-9a-f]{2}:?)+$/i, 'expected octets in hex'),
+      z.meta({ description: 'Hash of the DER of the final certificate, in hex' }),
+    ),
+})
+
+/** SignedCertificateTimestampList (RFC 6962 3.3) in base64: what stands in the OCTET STRING, its length in front. */
+export const SCTList = z
+  .string()
+  .check(
+    z.minLength(1),
+    z.maxLength(5_000),
+    z.meta({ description: 'SignedCertificateTimestampList in base64, TLS encoding' }),
+  )
+
+/** Where a revocation was published (RFC 6960 4.4.2). */
+export const CRLReference = z
+  .strictObject({
+    url: z.optional(
+      z
+        .string()
+        .check(
+          z.minLength(1),
+          z.maxLength(1_000),
+          z.regex(/^[!-~]+$/, 'expected a URL in ASCII without spaces'),
+        ),
+    ),
+    /** cRLNumber in hex, as openssl crl -crlnumber prints it; below 2^53. */
+    number: z.optional(Serial),
+    /** thisUpdate of the CRL. */
+    time: z.optional(Time),
+  })
+  .check(z.refine((crl) => Object.keys(crl).length > 0, 'expected at least one of url, number and time'))
+
 export const HashName = z.enum(['SHA-1', 'SHA-256', 'SHA-384', 'SHA-512'])
 export const SignatureAlgorithmName = z.enum([
   'sha256WithRSAEncryption',

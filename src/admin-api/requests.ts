@@ -2,13 +2,16 @@
 import * as z from 'zod/mini'
 import {
   ArchiveCutoffName,
+  CertHash,
   CertificateText,
+  CRLReference,
   HashName,
   IssuerName,
   NonceName,
   PrivateKeyText,
   ProfileName,
   Reason,
+  SCTList,
   Serial,
   SignatureAlgorithmName,
   SignedRequestsName,
@@ -86,6 +89,13 @@ export const IssuerPatch = z.strictObject({
   policy: z.optional(PolicyInput),
 })
 
+export const CompromiseInput = z.strictObject({
+  /** Since when the CA's key is compromised; default: now. An earlier time replaces a later one, never the reverse. */
+  time: z.optional(Time),
+})
+
+export const FinalizeInput = z.strictObject({})
+
 export const RetireInput = z.strictObject({
   /** The key leaked: nothing it signed may leave any more. Raises the issuer's floor. */
   compromised: z.optional(z.boolean()),
@@ -95,12 +105,20 @@ export const RetireInput = z.strictObject({
 
 export const CertificateInput = z.strictObject({
   serial: Serial,
-  status: z.enum(['good', 'revoked', 'hold']),
+  /** `reserved`: spoken for, and not reported as issued yet; only for a serial that is not recorded (R1.42). */
+  status: z.enum(['good', 'revoked', 'hold', 'reserved']),
   /** Of revocation or hold; default: now, cut to the minute. */
   revocationTime: z.optional(Time),
   reason: z.optional(Reason),
   notBefore: z.optional(Time),
   notAfter: z.optional(Time),
+  /** The certificate of a CA: its revocation needs a reason under public-trust. Once true it stays. */
+  ca: z.optional(z.boolean()),
+  certHash: z.optional(CertHash),
+  scts: z.optional(SCTList),
+  /** Only of what is revoked or on hold, like `crl`. */
+  invalidityDate: z.optional(Time),
+  crl: z.optional(CRLReference),
   /** Line of the source it came from; comes back in the result. */
   line: z.optional(z.int().check(z.gte(1))),
 })
@@ -118,6 +136,9 @@ export const RevocationInput = z.strictObject({
   reason: z.optional(Reason),
   /** Default: now, cut to the minute. */
   at: z.optional(Time),
+  /** Since when the key is known or suspected to be compromised, or the certificate invalid otherwise. */
+  invalidityDate: z.optional(Time),
+  crl: z.optional(CRLReference),
 })
 
 export const ReleaseInput = z.strictObject({ serial: Serial })
@@ -140,6 +161,8 @@ export type PolicyInput = z.input<typeof PolicyInput>
 export type ResponderInput = z.input<typeof ResponderInput>
 export type IssuerInput = z.input<typeof IssuerInput>
 export type IssuerPatch = z.input<typeof IssuerPatch>
+export type CompromiseInput = z.input<typeof CompromiseInput>
+export type FinalizeInput = z.input<typeof FinalizeInput>
 export type RetireInput = z.input<typeof RetireInput>
 export type CertificateInput = z.input<typeof CertificateInput>
 export type RevocationInput = z.input<typeof RevocationInput>

@@ -17,27 +17,16 @@ import type { IssuerPolicy, IssuerRecord } from '../ports/records.ts'
 import { checkInput, readInput } from './admin-body.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { AdminError } from './admin-error.ts'
+import { extensionsOf } from './admin-extensions.ts'
 import { reasonRefusal } from './admin-policy.ts'
-import { type Call, mount, publishNow, readSerial, requireIssuer } from './admin-routes.ts'
+import { type Call, mount, pastTime, publishNow, readSerial, requireIssuer } from './admin-routes.ts'
 import { certificateView } from './admin-views.ts'
 
-/** A clock of the CA may be ahead of ours by so much; further is a typing error. */
-const MAX_AHEAD_SECONDS = 300
 const HOLD = 6
 
 /** CRLReason number; undefined when none was given. */
 function reasonNumber(name: ReasonName | undefined): number | undefined {
   return name === undefined ? undefined : crlReasonNumber(name)
-}
-
-/** @throws AdminError changeRefused. A time a little ahead of our clock becomes now. */
-function pastTime(time: UnixSeconds | undefined, now: UnixSeconds, field: string): UnixSeconds | undefined {
-  if (time === undefined || time <= now) return time
-  if (time <= now + MAX_AHEAD_SECONDS) return now
-  throw new AdminError(422, 'changeRefused', `${field}: ${time - now} s in the future`, {
-    field,
-    hint: 'a revocation takes effect when it is recorded: leave the time out, or send one that has passed',
-  })
 }
 
 function refuse(field: string, message: string, hint: string): never {
@@ -67,6 +56,10 @@ function readRow(
   if (status === 'revoked' && reason === HOLD) {
     refuse('reason', 'certificateHold is not a revocation', 'send status hold')
   }
+  if (status === 'reserved') checkReserved(input)
+  if (status === 'good' && (input.invalidityDate !== undefined || input.crl !== undefined)) {
+    refuse('status', 'good, yet with invalidityDate or crl', 'send status revoked or hold, or leave both out')
+  }
   const forbidden = reasonRefusal(status === 'hold' ? HOLD : reason, profile)
   if (forbidden !== undefined) refuse(status === 'hold' ? 'status' : 'reason', forbidden, 'correct the row')
   if (notBefore !== undefined && notAfter !== undefined && notAfter < notBefore) {
@@ -80,9 +73,19 @@ function readRow(
       ...(status === 'revoked' && reason !== undefined && { reason }),
       notBefore,
       notAfter,
+      isCA: input.ca,
+      extensions: extensionsOf(input, now),
     },
     ...(input.line !== undefined && { line: input.line }),
   }
+}
+
+/** There is no certificate yet that anything could be said of, its dates apart (R1.42). */
+function checkReserved(input: z.output<typeof CertificateInput>): void {
+  const fields = ['revocationTime', 'reason', 'certHash', 'scts', 'invalidityDate', 'crl'] as const
+  const field = fields.find((name) => input[name] !== undefined)
+  if (field === undefined) return
+  refuse(field, 'of a serial that is only reserved', 'report the certificate with it once it is issued')
 }
 
 /** What a refused row was about, as far as it can be read. */
@@ -129,7 +132,7 @@ function checkRows(
 function refusedChange(refused: string, serial: string): AdminError {
   return new AdminError(409, 'changeRefused', `${serial}: ${refused}`, {
     field: 'serial',
-    hint: 'GET the certificate to see its recorded status; only a hold can be released, and revoked stays revoked',
+    hint: 'GET the certificate and its issuer to see what is recorded; only a hold can be released, and revoked stays revoked',
   })
 }
 
@@ -149,7 +152,8 @@ export function mountCertificates(app: Hono, deps: AdminDeps): void {
       if (typeof outcome === 'string') result.outcome = outcome
       else Object.assign(result, { outcome: 'refused', message: outcome.refused })
       const row = rows[index]
-      if (row?.status !== 'good' && (outcome === 'added' || outcome === 'changed')) changed = row?.serial
+      const isEnded = row?.status === 'revoked' || row?.status === 'hold'
+      if (isEnded && (outcome === 'added' || outcome === 'changed')) changed = row?.serial
     }
     const count = (outcome: CertificateOutcome['outcome']) =>
       results.filter((one) => one.outcome === outcome).length
@@ -189,11 +193,15 @@ export function mountCertificates(app: Hono, deps: AdminDeps): void {
     const forbidden = reasonRefusal(reason, issuer.policy.profile)
     if (forbidden !== undefined) refuse('reason', forbidden, 'choose another reason, or none')
     const revocationTime = pastTime(input.at, call.now, 'at')
-    const time = revocationTime === undefined ? {} : { revocationTime }
+    const extensions = extensionsOf(input, call.now)
+    const facts = {
+      ...(revocationTime !== undefined && { revocationTime }),
+      ...(extensions !== undefined && { extensions }),
+    }
     const change: StatusChange =
       reason === HOLD
-        ? { to: 'hold', ...time }
-        : { to: 'revoked', ...time, ...(reason !== undefined && { reason }) }
+        ? { to: 'hold', ...facts }
+        : { to: 'revoked', ...facts, ...(reason !== undefined && { reason }) }
     return changeStatus(deps, call, issuer, readSerial(input.serial, 'serial'), change)
   })
 

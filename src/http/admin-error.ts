@@ -1,6 +1,6 @@
 /** What an admin request fails with, and the one place where it becomes HTTP. */
 import type { ErrorBody, ErrorCode, Finding } from '../admin-api/contract.ts'
-import { ConflictError, NotFoundError } from '../ports/admin-store.ts'
+import { ConflictError, IssuerStateError, NotFoundError } from '../ports/admin-store.ts'
 import { SigningError, StorageError } from '../ports/errors.ts'
 
 export type AdminStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 422 | 500 | 503
@@ -37,6 +37,12 @@ const STORAGE_HINTS: Record<StorageError['reason'], string> = {
   notSetUp: 'apply the migrations: wrangler d1 migrations apply DB --remote',
 }
 
+const STATE_HINTS: Record<IssuerStateError['state'], string> = {
+  final: 'that cannot be taken back: its last responses are out, and stay valid',
+  frozen: 'thaw it first: edge-ocsp issuer thaw, or POST .../thaw',
+  publicTrust: 'only issuers of the profile private can end like that (R4.52)',
+}
+
 /** Any error to one that may be shown. What we did not foresee shows nothing of itself: its message may quote anything. */
 export function toAdminError(error: unknown): AdminError {
   if (error instanceof AdminError) return error
@@ -57,6 +63,8 @@ export function toAdminError(error: unknown): AdminError {
       error.field === 'name' ? 'choose another name' : 'this certificate is known already: change that issuer'
     return new AdminError(409, 'conflict', error.message, { field: error.field, hint })
   }
+  if (error instanceof IssuerStateError)
+    return new AdminError(409, 'changeRefused', error.message, { hint: STATE_HINTS[error.state] })
   if (error instanceof NotFoundError) return new AdminError(404, 'notFound', error.message)
   return new AdminError(500, 'internalError', 'an error we did not foresee; the log has its class', {
     hint: 'repeat the call; if it stays, report it with the log line',

@@ -1,6 +1,7 @@
 /** Issuers: add, change, list, show, floor, thaw. */
 import type { Hono } from 'hono'
-import { ADMIN_ROUTES, type Finding } from '../admin-api/contract.ts'
+import type * as z from 'zod/mini'
+import { ADMIN_ROUTES, type Finding, type PolicyInput } from '../admin-api/contract.ts'
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { NewIssuer } from '../ports/admin-store.ts'
 import type { IssuerPolicy, IssuerRecord } from '../ports/records.ts'
@@ -8,8 +9,15 @@ import type { CertificateView } from '../x509/index.ts'
 import { readInput } from './admin-body.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { AdminError } from './admin-error.ts'
-import { algorithmFindings, DEFAULT_POLICY, nextPolicy, refuseErrors } from './admin-policy.ts'
-import { prepareResponder, readCertificateText } from './admin-responder-input.ts'
+import {
+  algorithmFindings,
+  DEFAULT_POLICY,
+  nextPolicy,
+  refuseErrors,
+  requireAlgorithm,
+} from './admin-policy.ts'
+import { type Requestors, readRequestors } from './admin-requestors.ts'
+import { prepareResponder, readCertificateText, sizeFindings } from './admin-responder-input.ts'
 import { mount, publishIssuer, requireIssuer } from './admin-routes.ts'
 import { issuerView } from './admin-views.ts'
 
@@ -65,11 +73,21 @@ async function checkRespondersUnder(
     const found = [
       ...(await checkResponderCertificate(certificate, view, profile, now)),
       ...algorithmFindings(responder.algorithm, profile),
+      ...sizeFindings(responder, profile),
     ]
     findings.push(...found.map((one) => ({ ...one, message: `responder ${responder.name}: ${one.message}` })))
   }
   refuseErrors(findings, 'policyRefused', `profile ${profile} is refused`, 'policy.profile')
   return findings
+}
+
+async function requestorsOf(
+  policy: z.output<typeof PolicyInput> | undefined,
+  now: UnixSeconds,
+): Promise<Requestors | undefined> {
+  return policy?.requestors === undefined
+    ? undefined
+    : readRequestors(policy.requestors, now, 'policy.requestors')
 }
 
 export function mountIssuers(app: Hono, deps: AdminDeps): void {
@@ -91,7 +109,8 @@ export function mountIssuers(app: Hono, deps: AdminDeps): void {
     const view = await readCertificateText(input.certificate, 'certificate')
     const warnings: Finding[] = [...checkIssuerCertificate(view, now)]
     refuseErrors(warnings, 'certificateRefused', 'the issuer certificate is refused', 'certificate')
-    const { policy, warnings: policyWarnings } = nextPolicy(DEFAULT_POLICY, input.policy)
+    const context = { requestors: await requestorsOf(input.policy, now), ca: view }
+    const { policy, warnings: policyWarnings } = nextPolicy(DEFAULT_POLICY, input.policy, context)
     warnings.push(...policyWarnings)
     const record = await newIssuer(deps, input, view, policy)
     // Everything that can be refused is checked before the first write.
@@ -101,6 +120,8 @@ export function mountIssuers(app: Hono, deps: AdminDeps): void {
         ? undefined
         : await prepareResponder(input.responder, signer, policy.profile, now, deps, 'responder.')
     warnings.push(...(responder?.warnings ?? []))
+    const algorithms = responder === undefined ? [] : [responder.record.algorithm]
+    requireAlgorithm(input.policy?.algorithm, policy.profile, algorithms)
     let issuer = await store.addIssuer(record, nowMs)
     if (responder !== undefined) {
       await store.addResponder(issuer.id, responder.record, responder.wrappedKey, nowMs)
@@ -118,7 +139,11 @@ export function mountIssuers(app: Hono, deps: AdminDeps): void {
   mount(app, deps, 'patchIssuer', async ({ request, now, nowMs, param }) => {
     const input = await readInput(request, ADMIN_ROUTES.patchIssuer.request)
     const before = await requireIssuer(deps, param('issuer'))
-    const { policy, warnings } = nextPolicy(before.policy, input.policy)
+    const context = { requestors: await requestorsOf(input.policy, now), ca: before }
+    const { policy, warnings } = nextPolicy(before.policy, input.policy, context)
+    const signing = before.responders.filter(({ retired, notAfter }) => !retired && notAfter > now)
+    const algorithms = [...new Set(signing.map(({ algorithm }) => algorithm))]
+    requireAlgorithm(input.policy?.algorithm, policy.profile, algorithms)
     warnings.push(...(await checkRespondersUnder(before, policy.profile, now)))
     if (policy.profile === 'public-trust' && before.policy.profile !== 'public-trust') {
       warnings.push({

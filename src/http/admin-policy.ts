@@ -2,8 +2,9 @@
 import type * as z from 'zod/mini'
 import type { Finding, PolicyInput } from '../admin-api/contract.ts'
 import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
-import type { IssuerPolicy, SignatureAlgorithm } from '../ports/records.ts'
+import type { IssuerPolicy, IssuerRecord, SignatureAlgorithm } from '../ports/records.ts'
 import { AdminError } from './admin-error.ts'
+import type { Requestors } from './admin-requestors.ts'
 
 const MINUTE = 60
 const HOUR = 3600
@@ -58,9 +59,11 @@ function validityFindings(policy: IssuerPolicy): Finding[] {
 }
 
 function unknownFindings(policy: IssuerPolicy, asked: boolean, crlOnly: boolean): Finding[] {
-  if (policy.unknown !== 'good') {
-    return crlOnly ? [error('crlOnlyUnused', 'crlOnly means something only with unknown "good"')] : []
+  if (policy.unknown !== 'good' && crlOnly) {
+    return [error('crlOnlyUnused', 'crlOnly means something only with unknown "good"')]
   }
+  if (policy.unknown === 'revoked-extended') return [extendedFinding(policy)]
+  if (policy.unknown !== 'good') return []
   if (policy.profile === 'public-trust') {
     return [error('unknownGoodForbidden', 'unknown "good" is forbidden under public-trust (BR 4.9.9, R1.33)')]
   }
@@ -77,6 +80,82 @@ function unknownFindings(policy: IssuerPolicy, asked: boolean, crlOnly: boolean)
   ]
 }
 
+/** The extended revoked is a certificateHold, and public CAs have no holds (R1.37). */
+function extendedFinding({ profile }: IssuerPolicy): Finding {
+  if (profile === 'public-trust') {
+    const message =
+      'unknown "revoked-extended" answers with certificateHold, which is forbidden under public-trust (BR 4.9.13, R1.37): use "unauthorized" or "unknown"'
+    return error('revokedExtendedForbidden', message)
+  }
+  return warning(
+    'revokedExtended',
+    'serials that are not recorded are answered revoked: record every certificate before it is handed out (R1.39)',
+  )
+}
+
+function requestorFindings({ signedRequests, requestors }: IssuerPolicy): Finding[] {
+  if (signedRequests === 'ignore') {
+    const message = 'requestors mean something only with signedRequests "verify" or "require"'
+    return requestors.length === 0 ? [] : [warning('requestorsUnused', message)]
+  }
+  if (requestors.length === 0) {
+    const message = `signedRequests "${signedRequests}" would refuse every signature: send requestors, the certificates that may sign or that of their CA`
+    return [error('requestorsMissing', message)]
+  }
+  if (signedRequests === 'verify') return []
+  const message =
+    'requests that are not signed are answered sigRequired: browsers, servers that staple and most libraries never sign'
+  return [warning('signedRequestsRequired', message)]
+}
+
+function archiveFindings(
+  policy: IssuerPolicy,
+  ca: Pick<IssuerRecord, 'notBefore' | 'notAfter'> | undefined,
+): Finding[] {
+  const { archiveCutoff, retainSeconds } = policy
+  if (archiveCutoff === 'retention' && retainSeconds === 0) {
+    const message = 'archiveCutoff "retention" with retainSeconds 0 promises nothing: set retainSeconds'
+    return [warning('archiveCutoffEmpty', message)]
+  }
+  if (archiveCutoff !== 'issuer' || ca === undefined) return []
+  const life = ca.notAfter - ca.notBefore
+  if (retainSeconds >= life) return []
+  const message = `archiveCutoff "issuer" promises the status of every certificate since the CA began: retainSeconds ${retainSeconds} drops some before it ends; ${life} keeps them all (R4.51)`
+  return [warning('archiveCutoffNotKept', message)]
+}
+
+/** What a new policy is judged by beside itself. */
+export interface PolicyContext {
+  /** As read from the input; undefined when it has none. */
+  readonly requestors?: Requestors | undefined
+  readonly ca?: Pick<IssuerRecord, 'notBefore' | 'notAfter'> | undefined
+}
+
+/**
+ * @param wanted policy.algorithm as asked for
+ * @param algorithms of the responders that sign or are to sign
+ * @throws AdminError policyRefused when none of them can
+ */
+export function requireAlgorithm(
+  wanted: SignatureAlgorithm | null | undefined,
+  profile: IssuerPolicy['profile'],
+  algorithms: readonly SignatureAlgorithm[],
+): void {
+  if (wanted === undefined || wanted === null) return
+  const findings = algorithms.includes(wanted)
+    ? algorithmFindings(wanted, profile)
+    : [impossibleAlgorithm(wanted, algorithms)]
+  refuseErrors(findings, 'policyRefused', 'the policy is refused', 'policy.algorithm')
+}
+
+function impossibleAlgorithm(wanted: SignatureAlgorithm, algorithms: readonly SignatureAlgorithm[]): Finding {
+  const message =
+    algorithms.length === 0
+      ? `algorithm ${wanted}: this issuer has no responder yet; add one that signs with it first`
+      : `algorithm ${wanted}: no responder of this issuer signs with it, only with ${algorithms.join(' and ')}; add one first`
+  return error('algorithmImpossible', message)
+}
+
 /**
  * @param base the policy as it is, or DEFAULT_POLICY for a new issuer
  * @returns the new policy and its warnings
@@ -85,8 +164,9 @@ function unknownFindings(policy: IssuerPolicy, asked: boolean, crlOnly: boolean)
 export function nextPolicy(
   base: IssuerPolicy,
   input: z.output<typeof PolicyInput> | undefined,
+  { requestors, ca }: PolicyContext = {},
 ): { policy: IssuerPolicy; warnings: Finding[] } {
-  const { hashes } = input ?? {}
+  const { hashes, algorithm } = input ?? {}
   const policy: IssuerPolicy = {
     unknown: input?.unknown ?? base.unknown,
     nonce: input?.nonce ?? base.nonce,
@@ -95,14 +175,17 @@ export function nextPolicy(
     maxAge: input?.maxAge ?? base.maxAge,
     hashes: hashes === undefined ? base.hashes : HASH_ALGORITHMS.filter((hash) => hashes.includes(hash)),
     retainSeconds: input?.retainSeconds ?? base.retainSeconds,
-    signedRequests: base.signedRequests,
-    requestors: base.requestors,
-    archiveCutoff: base.archiveCutoff,
-    algorithm: base.algorithm,
+    signedRequests: input?.signedRequests ?? base.signedRequests,
+    requestors: requestors?.certificates ?? base.requestors,
+    archiveCutoff: input?.archiveCutoff ?? base.archiveCutoff,
+    algorithm: algorithm === undefined ? base.algorithm : (algorithm ?? undefined),
   }
   const findings = [
     ...validityFindings(policy),
     ...unknownFindings(policy, input?.unknown === 'good', input?.crlOnly === true),
+    ...(requestors?.findings ?? []),
+    ...requestorFindings(policy),
+    ...archiveFindings(policy, ca),
   ]
   if (!policy.hashes.includes('SHA-1')) {
     findings.push(

@@ -11,14 +11,26 @@ import { keyMatches } from '../signing/webcrypto-signer.ts'
 import type { CertificateView } from '../x509/index.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { AdminError } from './admin-error.ts'
+import { hexOf } from './admin-hex.ts'
 import { algorithmFindings, refuseErrors } from './admin-policy.ts'
-import { hexOf } from './admin-views.ts'
 
 export interface PreparedResponder {
   readonly record: Omit<ResponderRecord, 'id' | 'retired'>
   readonly wrappedKey: Uint8Array | undefined
   readonly warnings: readonly Finding[]
 }
+
+const PRECERTIFICATE_POISON = '1.3.6.1.4.1.11129.2.4.3'
+/** Apache and Traffic Server hold a staple in 10,240 octets (R5.47). Nothing that is sent here reaches the 64 KiB of R7.4. */
+const STAPLE_OCTETS = 10_000
+/** A response but for signature and certificate: a CertID of SHA-512, a nonce of 32 octets, no other extension. */
+const OTHER_OCTETS = 500
+const ECDSA_OCTETS = {
+  'ecdsa-with-SHA256': 72,
+  'ecdsa-with-SHA384': 104,
+  'ecdsa-with-SHA512': 139,
+  Ed25519: 64,
+} as const
 
 /** Secrets of the Worker that are no responder keys. */
 const OWN_SECRETS = new Set(['ADMIN_TOKEN', 'KEY_ENCRYPTION_KEY'])
@@ -42,8 +54,9 @@ function pemOrDER(
 export async function readCertificateText(text: string, field: string): Promise<CertificateView> {
   const { CertificateError, readCertificate } = await import('../x509/index.ts')
   const input = pemOrDER(text, field, 'certificateUnreadable')
+  let view: CertificateView
   try {
-    return readCertificate(input)
+    view = readCertificate(input)
   } catch (error) {
     if (!(error instanceof CertificateError)) throw error
     throw new AdminError(422, 'certificateUnreadable', `${field}: ${error.message}`, {
@@ -51,6 +64,27 @@ export async function readCertificateText(text: string, field: string): Promise<
       hint: 'send one X.509 certificate; openssl x509 -in FILE -outform PEM makes PEM of it',
     })
   }
+  if (view.extensions.some(({ extnID }) => extnID === PRECERTIFICATE_POISON)) {
+    throw new AdminError(422, 'certificateRefused', `${field}: a precertificate, which nobody may accept`, {
+      field,
+      hint: 'send the certificate that was issued after it (RFC 6962 3.1)',
+    })
+  }
+  return view
+}
+
+/** How large the responses of a responder become (R7.4, R5.47). What some servers cannot staple is no certificate for public trust. */
+export function sizeFindings(
+  { certificate, algorithm, spki }: Pick<ResponderRecord, 'certificate' | 'algorithm' | 'spki'>,
+  profile: IssuerPolicy['profile'],
+): Finding[] {
+  // An RSA signature is as long as the modulus, which is nearly all of the key.
+  const isRSA = algorithm === 'sha256WithRSAEncryption' || algorithm === 'rsassaPss-sha256'
+  const signature = isRSA ? spki.length : ECDSA_OCTETS[algorithm]
+  const octets = OTHER_OCTETS + signature + (certificate?.length ?? 0)
+  if (octets <= STAPLE_OCTETS) return []
+  const message = `responses would have some ${octets} octets, and servers that staple hold ${STAPLE_OCTETS}: use a smaller responder certificate (R7.4)`
+  return [{ level: profile === 'public-trust' ? 'error' : 'warning', code: 'responsesTooLarge', message }]
 }
 
 function keyError(field: string, message: string): AdminError {
@@ -140,6 +174,7 @@ export async function prepareResponder(
   const findings = [...(await checkResponderCertificate(signer, issuer.view, profile, now))]
   const algorithm = chooseAlgorithm(signer.spki, input.algorithm, at)
   findings.push(...algorithmFindings(algorithm, profile))
+  findings.push(...sizeFindings({ certificate: delegate?.der, algorithm, spki: signer.spki }, profile))
   refuseErrors(findings, 'certificateRefused', 'the responder is refused', `${at}certificate`)
 
   const keyHash = await keyHashOf(signer)

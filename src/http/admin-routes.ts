@@ -29,6 +29,9 @@ export interface Call {
 
 type AnswerOf<N extends AdminRouteName> = z.output<(typeof ADMIN_ROUTES)[N]['response']>
 
+/** A clock of the CA may be ahead of ours by so much; further is a typing error. */
+const MAX_AHEAD_SECONDS = 300
+
 const NoInput = z.strictObject({})
 
 export function mount<N extends AdminRouteName>(
@@ -75,6 +78,20 @@ export function readSerial(text: string, field: string): Uint8Array {
       hint: 'write the serial number in hex, as openssl x509 -serial prints it',
     })
   }
+}
+
+/** @throws AdminError changeRefused. A time a little ahead of our clock becomes now. */
+export function pastTime(
+  time: UnixSeconds | undefined,
+  now: UnixSeconds,
+  field: string,
+): UnixSeconds | undefined {
+  if (time === undefined || time <= now) return time
+  if (time <= now + MAX_AHEAD_SECONDS) return now
+  throw new AdminError(422, 'changeRefused', `${field}: ${time - now} s in the future`, {
+    field,
+    hint: 'leave the time out, or send one that has passed',
+  })
 }
 
 /** Publishes what was committed. Never throws: the commit stands, and the answer has to say so. */

@@ -6,10 +6,8 @@ import { crlReasonName } from '../pkix/crl-reason.ts'
 import { formatPEM } from '../pkix/pem.ts'
 import { formatSerial } from '../pkix/serial-number.ts'
 import type { CertificateRow, IssuerRecord, ResponderRecord } from '../ports/records.ts'
-
-export function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (octet) => octet.toString(16).padStart(2, '0')).join('')
-}
+import { extensionsView } from './admin-extensions.ts'
+import { hexOf } from './admin-hex.ts'
 
 /** Neither retired nor outside its validity. */
 export function isUsable(responder: ResponderRecord, now: UnixSeconds): boolean {
@@ -81,6 +79,8 @@ export function issuerView(issuer: IssuerRecord, now: UnixSeconds, subject?: str
     configRev: issuer.configRev,
     certificatePath: `/issuers/${issuer.name}.cer`,
     certificate: formatPEM('CERTIFICATE', issuer.certificate),
+    compromisedAt: issuer.compromisedAt === undefined ? null : formatTime(issuer.compromisedAt),
+    finalAt: issuer.finalAt === undefined ? null : formatTime(issuer.finalAt),
     responders: issuer.responders.map((responder) => responderView(responder, issuer, now)),
   }
 }
@@ -97,6 +97,8 @@ export function certificateView(row: CertificateRow, issuer: IssuerRecord): answ
     ...(row.notBefore > 0 && { notBefore: formatTime(row.notBefore) }),
     ...(row.notAfter > 0 && { notAfter: formatTime(row.notAfter) }),
     ...(row.changedAt > 0 && { changedAt: formatTime(row.changedAt) }),
+    ...(row.isCA === true && { ca: true as const }),
+    ...(row.extensions !== undefined && extensionsView(row.extensions)),
     revision: row.rev,
   }
 }

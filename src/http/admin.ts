@@ -8,6 +8,7 @@ import { mountCertificates } from './admin-certificates.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { AdminError, errorResponse, toAdminError } from './admin-error.ts'
 import { mountIssuers } from './admin-issuers.ts'
+import { mountLastStates } from './admin-last-states.ts'
 import { mountOperations } from './admin-operations.ts'
 import { mountResponders } from './admin-responders.ts'
 import { requireAdmin } from './auth.ts'
@@ -41,6 +42,7 @@ export function adminApp(deps: AdminDeps): Hono {
   app.use('*', requireAdmin(deps))
   mountOperations(app, deps)
   mountIssuers(app, deps)
+  mountLastStates(app, deps)
   mountResponders(app, deps)
   mountCertificates(app, deps)
   app.notFound((c) => {

@@ -20,8 +20,8 @@ export function invalidityDate(time: UnixSeconds): Extension {
 /** Where a revocation was published. */
 export interface CRLReference {
   readonly url?: string | undefined
-  /** cRLNumber, below 2^53. */
-  readonly number?: number | undefined
+  /** cRLNumber: below 2^53, or the content octets of the INTEGER. */
+  readonly number?: number | Uint8Array | undefined
   /** thisUpdate of the CRL. */
   readonly time?: UnixSeconds | undefined
 }
@@ -34,7 +34,8 @@ export function crlReference({ url, number, time }: CRLReference): Extension {
   return extension(OID.ocspCRL, (w) => {
     w.sequence((s) => {
       if (url !== undefined) s.explicit(0, (e) => e.primitive(IA5_STRING, new TextEncoder().encode(url)))
-      if (number !== undefined) s.explicit(1, (e) => e.integer(number))
+      if (typeof number === 'number') s.explicit(1, (e) => e.integer(number))
+      else if (number !== undefined) s.explicit(1, (e) => e.integerBytes(number))
       if (time !== undefined) s.explicit(2, (e) => e.generalizedTime(time))
     })
   })
