@@ -10,16 +10,41 @@ export function describePolicy(policy: Policy): string {
   return `${policy.profile}, validity ${formatDuration(policy.validitySeconds)}, unknown serials: ${policy.unknown}, nonce: ${policy.nonce}, max-age: ${maxAge}`
 }
 
+/** "enabled", "disabled", "compromised", "disabled, final" ... */
+export function stateOf({
+  enabled,
+  compromisedAt,
+  finalAt,
+}: Pick<Issuer, 'enabled' | 'compromisedAt' | 'finalAt'>): string {
+  const words = [
+    ...(enabled ? [] : ['disabled']),
+    ...(compromisedAt === null ? [] : ['compromised']),
+    ...(finalAt === null ? [] : ['final']),
+  ]
+  return words.length === 0 ? 'enabled' : words.join(', ')
+}
+
 export function describeIssuer(issuer: Issuer): string[] {
+  const { policy, compromisedAt, finalAt } = issuer
+  const state = stateOf(issuer)
   return [
     ...formatFields([
-      ['Issuer', `${issuer.name}${issuer.enabled ? '' : ' (disabled)'}`],
+      ['Issuer', `${issuer.name}${state === 'enabled' ? '' : ` (${state})`}`],
+      ['Compromised', compromisedAt === null ? undefined : `since ${compromisedAt}: every serial is revoked`],
+      ['Final', finalAt === null ? undefined : `since ${finalAt}: responses without an end, no more changes`],
       ['Subject', subjectOf(issuer)],
       ['Key identifier', issuer.ski],
       ['Valid', `${issuer.notBefore} to ${issuer.notAfter}`],
-      ['Policy', describePolicy(issuer.policy)],
-      ['Hashes', issuer.policy.hashes.join(', ')],
-      ['Kept after expiry', formatDuration(issuer.policy.retainSeconds)],
+      ['Policy', describePolicy(policy)],
+      ['Hashes', policy.hashes.join(', ')],
+      ['Kept after expiry', formatDuration(policy.retainSeconds)],
+      ['Archive cutoff', policy.archiveCutoff === 'none' ? undefined : policy.archiveCutoff],
+      ['Signed requests', policy.signedRequests === 'ignore' ? undefined : policy.signedRequests],
+      [
+        'Requestors',
+        policy.requestors.length === 0 ? undefined : policy.requestors.map(subjectIn).join('; '),
+      ],
+      ['Algorithm', policy.algorithm ?? undefined],
       ['Certificate at', issuer.certificatePath],
       ['Responders', issuer.responders.length === 0 ? 'none' : undefined],
     ]),
@@ -29,7 +54,11 @@ export function describeIssuer(issuer: Issuer): string[] {
 
 /** The responder leaves the subject out where it would have to load its X.509 code for it. */
 export function subjectOf(issuer: Issuer): string {
-  return issuer.subject ?? oneLine(new X509Certificate(issuer.certificate).subject)
+  return issuer.subject ?? subjectIn(issuer.certificate)
+}
+
+function subjectIn(pem: string): string {
+  return oneLine(new X509Certificate(pem).subject)
 }
 
 export function describeResponders(responders: readonly Responder[]): string[] {

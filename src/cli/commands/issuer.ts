@@ -1,22 +1,23 @@
 import { type Command, Option } from 'commander'
-import type { Issuer, IssuerChange, PolicyInput, ResponderInput } from '../../admin-api/contract.ts'
+import type { Issuer, ResponderInput } from '../../admin-api/contract.ts'
 import { formatPEM } from '../../pkix/pem.ts'
 import { loadCertificate } from '../certificate.ts'
 import { adminLeaf, group, run } from '../common-options.ts'
 import type { CommonOptions, Context } from '../context.ts'
-import { describeIssuer, describePublication, subjectOf, warnFindings } from '../describe.ts'
+import { describeIssuer, stateOf, subjectOf } from '../describe.ts'
 import { EXIT, type ExitCode, usageError } from '../exit.ts'
 import { issuerReference } from '../issuer-reference.ts'
 import { formatTable } from '../output.ts'
-import { addPolicyOptions, type PolicyOptions, readPolicy } from '../policy-options.ts'
+import { type AlgorithmOption, addPolicyOptions, type PolicyOptions, readPolicy } from '../policy-options.ts'
 import { addResponderOptions, type ResponderOptions, readResponder } from '../responder-options.ts'
+import { patch, printChange, switchCommands } from './issuer-switches.ts'
 
 interface AddOptions extends CommonOptions, PolicyOptions, ResponderOptions {
   readonly cert: string
   readonly name?: string
 }
 
-interface SetOptions extends CommonOptions, PolicyOptions {
+interface SetOptions extends CommonOptions, PolicyOptions, AlgorithmOption {
   readonly rename?: string
 }
 
@@ -43,7 +44,7 @@ function addCommand(): Command {
     .requiredOption('--cert <file>', 'certificate of the CA (PEM or DER)')
     .option('--name <name>', 'short name, a-z 0-9 and - (default: made of the common name)')
   addResponderOptions(command, 'issuer')
-  addPolicyOptions(command)
+  addPolicyOptions(command, 'add')
   return command.action((options: AddOptions) => run(options, (context) => add(context, options)))
 }
 
@@ -66,99 +67,21 @@ function setCommand(): Command {
   const command = adminLeaf('set', "change an issuer's policy or name; what is not named stays", [
     'issuer set demo --validity 4d --max-age refresh',
     'issuer set issuer.pem --unknown unknown',
+    'issuer set demo --signed-requests require --requestor clients-ca.pem',
+    'issuer set demo --retain 10y --archive-cutoff issuer',
   ])
     .argument('<issuer>', 'certificate file, key identifier or short name')
     .option('--rename <name>', 'new short name')
-  addPolicyOptions(command)
+  addPolicyOptions(command, 'set')
   return command.action((issuer: string, options: SetOptions) =>
     run(options, async (context) => {
-      const policy = readPolicy(options)
+      const policy = readPolicy(options, options)
       if (policy === undefined && options.rename === undefined) {
         throw usageError('there is nothing to change', 'Name at least one option, such as --validity 7d.')
       }
       return patch(context, issuer, { policy, name: options.rename }, 'changed')
     }),
   )
-}
-
-function switchCommands(): Command[] {
-  const disable = adminLeaf(
-    'disable',
-    'stop answering for an issuer (its requests get "unauthorized"); nothing is deleted',
-    ['issuer disable demo'],
-  )
-    .argument('<issuer>', 'certificate file, key identifier or short name')
-    .action((issuer: string, options: CommonOptions) =>
-      run(options, (context) => patch(context, issuer, { enabled: false }, 'disabled')),
-    )
-  const enable = adminLeaf('enable', 'answer for a disabled issuer again', ['issuer enable demo'])
-    .argument('<issuer>', 'certificate file, key identifier or short name')
-    .action((issuer: string, options: CommonOptions) =>
-      run(options, (context) => patch(context, issuer, { enabled: true }, 'enabled')),
-    )
-  const thaw = adminLeaf(
-    'thaw',
-    'let a frozen issuer sign again',
-    ['issuer thaw demo'],
-    'Signing freezes when the database turns out to be older than what was published, as after a restore.\nFirst replay the lost changes: "edge-ocsp audit replay FILE". Everything signed before becomes unusable.',
-  )
-    .argument('<issuer>', 'certificate file, key identifier or short name')
-    .action((issuer: string, options: CommonOptions) =>
-      run(options, async (context) => {
-        const change = await context.client.call('thawIssuer', {
-          params: { issuer: issuerReference(issuer) },
-        })
-        return printChange(context, change, `thawed ${change.issuer.name}`)
-      }),
-    )
-  const resign = adminLeaf(
-    'resign',
-    'sign everything of an issuer anew',
-    ['issuer resign demo && edge-ocsp presign --wait --issuer demo'],
-    'For lost or doubtful pre-signed responses. Whatever was signed before becomes unusable; until it is signed again,\nanswers come from the record, each with a signature of its own.',
-  )
-    .argument('<issuer>', 'certificate file, key identifier or short name')
-    .action((issuer: string, options: CommonOptions) =>
-      run(options, async (context) => {
-        const change = await context.client.call('raiseFloor', {
-          params: { issuer: issuerReference(issuer) },
-        })
-        return printChange(context, change, `everything of ${change.issuer.name} is due to be signed anew`)
-      }),
-    )
-  return [disable, enable, thaw, resign]
-}
-
-interface Patch {
-  readonly policy?: PolicyInput | undefined
-  readonly name?: string | undefined
-  readonly enabled?: boolean | undefined
-}
-
-async function patch(context: Context, issuer: string, body: Patch, done: string): Promise<ExitCode> {
-  // JSON drops what is undefined: only what was named is sent.
-  const change = await context.client.call('patchIssuer', {
-    params: { issuer: issuerReference(issuer) },
-    body,
-  })
-  return printChange(context, change, `${done} ${change.issuer.name}`)
-}
-
-function printChange(
-  context: Context,
-  change: IssuerChange,
-  done: string,
-  withoutResponder = false,
-): ExitCode {
-  const { output } = context
-  warnFindings(output, change.warnings)
-  output.result(change, () => [done, ...describeIssuer(change.issuer), describePublication(change)])
-  if (withoutResponder) {
-    output.note(
-      `It has no responder yet, so it answers tryLater. Next: edge-ocsp responder add --issuer ${change.issuer.name} --cert ocsp.pem --key ocsp.key`,
-    )
-  }
-  return EXIT.good
 }
 
 function listCommand(): Command {
@@ -178,7 +101,7 @@ function describeList(issuers: readonly Issuer[]): string[] {
     ['ISSUER', 'STATE', 'RESPONDERS', 'NOT AFTER', 'KEY IDENTIFIER', 'SUBJECT'],
     issuers.map((issuer) => [
       issuer.name,
-      issuer.enabled ? 'enabled' : 'disabled',
+      stateOf(issuer),
       issuer.responders
         .filter(({ state }) => state !== 'retired')
         .map(({ name, state }) => (state === 'active' ? name : `${name} (${state})`))
