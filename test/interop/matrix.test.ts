@@ -1,6 +1,7 @@
 /**
  * Every client of matrix/clients.ts about every answer of this responder, whoever signs it: the client must come to what its
- * documentation promises. The README's table, client x answer, is compared with what was seen; UPDATE_DOCS=1 writes it instead.
+ * documentation promises. The tables of README.md (client x answer) and docs/clients.md (how each asked) are compared with what was seen;
+ * UPDATE_DOCS=1 writes them instead.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,7 +18,15 @@ import {
   type Verdict,
 } from './matrix/client.ts'
 import { CLIENTS } from './matrix/clients.ts'
-import { cells, rowsOf, type Seen, withSeen, withVersions } from './matrix/table.ts'
+import {
+  ANSWER_HEADING,
+  answerCells,
+  rowsOf,
+  WIRE_HEADING,
+  wireCells,
+  withSeen,
+  withVersions,
+} from './matrix/table.ts'
 import { type MatrixWorld, startMatrixWorld } from './matrix/world.ts'
 
 const README = join(PROJECT_ROOT, 'README.md')
@@ -33,8 +42,10 @@ const TITLES = ANSWERS.map((answer) => ({
       : 'one conclusion, whether a delegate signs or the CA (R1.31, R1.57, R1.59)',
 }))
 
-const seen = new Map<string, Seen>()
-const present = CLIENTS.filter((client) => absence(client) === undefined)
+/** Rows of those who came to an end. */
+const answered = new Map<string, readonly string[]>()
+const asked = new Map<string, readonly string[]>()
+const titles = CLIENTS.map(({ title }) => title)
 
 let world: MatrixWorld
 beforeAll(async () => {
@@ -43,11 +54,11 @@ beforeAll(async () => {
 })
 afterAll(() => {
   if (!UPDATE) return
-  const titles = CLIENTS.map(({ title }) => title)
-  writeFileSync(README, withSeen(readFileSync(README, 'utf8'), titles, seen))
-  if (seen.size < CLIENTS.length) return
-  const versions = CLIENTS.map((client) => client.version())
-  writeFileSync(PAGE, withVersions(readFileSync(PAGE, 'utf8'), versions))
+  writeFileSync(README, withSeen(readFileSync(README, 'utf8'), ANSWER_HEADING, titles, answered))
+  const page = withSeen(readFileSync(PAGE, 'utf8'), WIRE_HEADING, titles, asked)
+  const isWhole = answered.size === CLIENTS.length
+  const versions = () => CLIENTS.map((client) => client.version())
+  writeFileSync(PAGE, isWhole ? withVersions(page, versions()) : page)
 })
 
 for (const client of CLIENTS) {
@@ -70,7 +81,7 @@ function judge(client: MatrixClient): void {
   })
   afterAll(async () => {
     await client.stop?.()
-    if (own.size === ANSWERS.length) seen.set(client.title, own)
+    if (own.size === ANSWERS.length) answered.set(client.title, answerCells(own))
   })
 
   test.each(TITLES)('$answer: $title', async ({ answer }) => {
@@ -88,31 +99,33 @@ function judge(client: MatrixClient): void {
     own.set(answer, verdicts)
   })
 
-  const { forged } = client
-  if (forged === undefined) return
   test('good, but a signature is wrong: notices, whoever signs (R1.51)', async () => {
+    const { forged } = client
+    const first = world.wire.length
     for (const question of world.forged) {
       const { verdict, output } = await client.ask(question)
       expect(verdict, `${question.signer}: ${output}`).toBe(forged.verdict)
       if (forged.says !== undefined) expect(output, question.signer).toMatch(forged.says)
     }
+    asked.set(client.title, wireCells(world.wire.slice(first)))
   })
 }
 
-describe('the table of the README', () => {
+describe.each([
+  ['the table of answers in the README', README, answered],
+  ['the table of questions in docs/clients.md', PAGE, asked],
+])('%s', (_name, path, rows) => {
   test('has a row for every client', (context) => {
     if (UPDATE) context.skip('UPDATE_DOCS=1: the table is written, not compared')
-    const rows = rowsOf(readFileSync(README, 'utf8'))
-    expect([...rows.keys()]).toEqual(CLIENTS.map(({ title }) => title))
+    expect([...rowsOf(readFileSync(path, 'utf8')).keys()]).toEqual(titles)
   })
 
   test('says what was seen', (context) => {
     if (UPDATE) context.skip('UPDATE_DOCS=1: the table is written, not compared')
-    const rows = rowsOf(readFileSync(README, 'utf8'))
-    for (const { title } of present) {
-      const own = seen.get(title)
-      if (own === undefined) throw new Error(`${title} did not come to an end: see above`)
-      expect(rows.get(title), title).toEqual(cells(own))
-    }
+    const written = rowsOf(readFileSync(path, 'utf8'))
+    // Nothing was seen of those who are absent, which they say themselves.
+    const present = CLIENTS.filter((client) => absence(client) === undefined)
+    expect(present.map(({ title }) => title).filter((title) => !rows.has(title))).toEqual([])
+    for (const [title, row] of rows) expect(written.get(title), title).toEqual(row)
   })
 })

@@ -61,7 +61,7 @@ export interface MatrixClient {
   /** What its output must have in it besides, such as the reason of a revocation or the error that it was refused by. */
   readonly says?: Readonly<Partial<Record<Answer, RegExp>>>
   /** What it must come to, and say, when the signature of an answer is wrong. */
-  readonly forged?: { readonly verdict: Exclude<Verdict, 'good'>; readonly says?: RegExp }
+  readonly forged: { readonly verdict: Exclude<Verdict, 'good'>; readonly says?: RegExp }
 }
 
 /** One way of asking, and where it led. */

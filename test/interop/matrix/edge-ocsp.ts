@@ -11,7 +11,7 @@ const WAYS = ['GET sha256 --no-nonce', 'POST sha1 --nonce'] as const
 export const EDGE_OCSP: MatrixClient = {
   title: 'edge-ocsp query',
   programs: [process.execPath],
-  version: () => `edge-ocsp ${printedVersion(process.execPath, [PROGRAM, '--version'], /\d+(\.\d+)+/)}`,
+  version: () => `edge-ocsp ${printedVersion(process.execPath, [PROGRAM, '--version'], /\d+(?:\.\d+)+/)}`,
   async ask({ issuer, certificate, folder }) {
     const runs = WAYS.map(async (way) => {
       const [method = '', hash = '', nonce = ''] = way.split(' ')

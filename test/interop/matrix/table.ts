@@ -1,16 +1,24 @@
-/** The table of the README, client x answer, and the line of versions in docs/clients.md. */
+/** The tables of the interop matrix: README.md, client x answer; docs/clients.md, how each asked; and its line of versions. */
+import { decodeOCSPRequest, requestNonce } from '../../../src/ocsp/index.ts'
+import { hashAlgorithmOf } from '../../../src/pkix/algorithm-identifier.ts'
 import { ANSWERS, type Answer, SIGNERS, type Signer, type Verdict } from './client.ts'
+import type { Exchange } from './tap.ts'
 
 /** What a client concluded, answer by answer and signer by signer. */
 export type Seen = ReadonlyMap<Answer, ReadonlyMap<Signer, Verdict>>
+
+/** Of the README. */
+export const ANSWER_HEADING: readonly string[] = ['client', ...ANSWERS]
+/** Of docs/clients.md. */
+export const WIRE_HEADING: readonly string[] = ['Client', 'Method', 'Hash of the CertID', 'Nonce']
 
 const BEGIN = '<!-- interop:begin -->\n'
 const END = '<!-- interop:end -->'
 const TABLE = new RegExp(`(?<=${BEGIN})[^]*?(?=${END})`)
 const VERSIONS = /^Versions of the last run of the matrix: (?:.+\n)+/m
 
-/** @returns the row without the client's name: one verdict when all signers led to it, else each with its signers */
-export function cells(seen: Seen): readonly string[] {
+/** @returns a row of the README without the client's name: one verdict when all signers led to it, else each with its signers */
+export function answerCells(seen: Seen): readonly string[] {
   return ANSWERS.map((answer) => {
     const verdicts = new Map<Verdict, Signer[]>()
     for (const signer of SIGNERS) {
@@ -24,9 +32,32 @@ export function cells(seen: Seen): readonly string[] {
   })
 }
 
-/** Cells by client, as they stand in the README. @throws Error without the markers */
-export function rowsOf(readme: string): ReadonlyMap<string, readonly string[]> {
-  const lines = tableOf(readme)
+/** @returns a row of docs/clients.md without the client's name: all that went over the wire, method, hash and nonce apart */
+export function wireCells(exchanges: readonly Exchange[]): readonly string[] {
+  const asked = exchanges.map(({ method, question }) => {
+    const request = decodeOCSPRequest(question)
+    const hashes = request.tbsRequest.requestList.map(({ reqCert }) =>
+      hashOf(reqCert.hashAlgorithm.algorithm),
+    )
+    const nonce = requestNonce(request)
+    return {
+      method,
+      hash: hashes.join(' and '),
+      nonce: nonce === undefined ? 'none' : `${nonce.length} octets`,
+    }
+  })
+  return (['method', 'hash', 'nonce'] as const).map((column) =>
+    [...new Set(asked.map((one) => one[column]))].sort().join(', '),
+  )
+}
+
+function hashOf(oid: string): string {
+  return hashAlgorithmOf(oid) ?? oid
+}
+
+/** Cells by client, as they stand in a page. @throws Error without the markers */
+export function rowsOf(page: string): ReadonlyMap<string, readonly string[]> {
+  const lines = tableOf(page)
     .split('\n')
     .filter((line) => line.startsWith('|'))
     .slice(2)
@@ -41,24 +72,23 @@ export function rowsOf(readme: string): ReadonlyMap<string, readonly string[]> {
   )
 }
 
-/** The README with rows of what was seen. A client that is not there, or did not come to an end, keeps the row that it had. */
+/** The page with rows of what was seen. A client that is not there, or did not come to an end, keeps the row that it had. */
 export function withSeen(
-  readme: string,
+  page: string,
+  heading: readonly string[],
   clients: readonly string[],
-  seen: ReadonlyMap<string, Seen>,
+  seen: ReadonlyMap<string, readonly string[]>,
 ): string {
-  const before = rowsOf(readme)
+  const before = rowsOf(page)
   const rows = clients.flatMap((client) => {
-    const own = seen.get(client)
-    const row = own === undefined ? before.get(client) : cells(own)
+    const row = seen.get(client) ?? before.get(client)
     return row === undefined ? [] : [[client, ...row]]
   })
-  const heading = ['client', ...ANSWERS]
   const lines = [heading, heading.map(() => '---'), ...rows]
-  return readme.replace(TABLE, () => lines.map((line) => `| ${line.join(' | ')} |\n`).join(''))
+  return page.replace(TABLE, () => lines.map((line) => `| ${line.join(' | ')} |\n`).join(''))
 }
 
-/** The page with these versions instead, wrapped as the page is. */
+/** The page with these versions instead, each once, wrapped as the page is. */
 export function withVersions(page: string, versions: readonly string[]): string {
   if (!VERSIONS.test(page)) throw new Error('docs/clients.md has no line of versions of the matrix')
   const words = `Versions of the last run of the matrix: ${[...new Set(versions)].join(', ')}.`.split(' ')
@@ -71,8 +101,8 @@ export function withVersions(page: string, versions: readonly string[]): string 
   return page.replace(VERSIONS, () => `${lines.join('\n')}\n`)
 }
 
-function tableOf(readme: string): string {
-  const table = TABLE.exec(readme)?.[0]
-  if (table === undefined) throw new Error('the README has no markers interop:begin and interop:end')
+function tableOf(page: string): string {
+  const table = TABLE.exec(page)?.[0]
+  if (table === undefined) throw new Error('the page has no markers interop:begin and interop:end')
   return table
 }

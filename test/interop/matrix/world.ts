@@ -21,7 +21,7 @@ import { formatSerial } from '../../../src/pkix/serial-number.ts'
 import { makeTestPKI, type TestPKI, type TestPKIOptions } from '../../support/pki.ts'
 import { startServer } from '../../support/server.ts'
 import { ANSWERS, type Answer, type MatrixCase, SIGNERS, type Signer } from './client.ts'
-import { forge, startTap } from './tap.ts'
+import { type Exchange, forge, startTap } from './tap.ts'
 
 const DAY = 86_400
 /** How long ago `expired` did. Java allows for 15 minutes between its clock and an answer, and asks as of a time before this. */
@@ -56,6 +56,8 @@ export interface MatrixWorld {
   readonly cases: readonly MatrixCase[]
   /** Signer by signer: good, but on its way to the client the answer's signature breaks. */
   readonly forged: readonly MatrixCase[]
+  /** What went over the wire to `forged`, so far. */
+  readonly wire: readonly Exchange[]
   /** Scratch folder, removed by `stop`. */
   readonly folder: string
   stop(): Promise<void>
@@ -102,7 +104,7 @@ export async function startMatrixWorld(): Promise<MatrixWorld> {
       }
     }
     await server.admin('/presign', { all: true })
-    return { cases, forged, folder, stop }
+    return { cases, forged, wire: forger.seen, folder, stop }
   } catch (error) {
     await stop()
     throw error
