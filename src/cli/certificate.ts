@@ -9,6 +9,9 @@ import { CLIError, EXIT, messageOf, usageError } from './exit.ts'
 
 const SUBJECT_KEY_IDENTIFIER = '2.5.29.14'
 const AUTHORITY_KEY_IDENTIFIER = '2.5.29.35'
+const BASIC_CONSTRAINTS = '2.5.29.19'
+/** Makes a certificate one for logs alone (RFC 6962 3.1). */
+const PRECERTIFICATE_POISON = '1.3.6.1.4.1.11129.2.4.3'
 
 /** What the octets of a certificate say beside what X509Certificate shows. */
 export interface CertificateFields {
@@ -21,6 +24,9 @@ export interface CertificateFields {
   readonly publicKeyBits: Uint8Array
   readonly subjectKeyIdentifier: Uint8Array | undefined
   readonly authorityKeyIdentifier: Uint8Array | undefined
+  /** cA of basicConstraints; undefined when the certificate does not have them. */
+  readonly isCA: boolean | undefined
+  readonly isPrecertificate: boolean
 }
 
 export interface CertificateFile extends CertificateFields {
@@ -122,6 +128,8 @@ export function readFields(der: Uint8Array): CertificateFields {
         publicKeyBits,
         subjectKeyIdentifier: readOptional(extensions.get(SUBJECT_KEY_IDENTIFIER), (r) => r.octetString()),
         authorityKeyIdentifier: readOptional(extensions.get(AUTHORITY_KEY_IDENTIFIER), readKeyIdentifier),
+        isCA: readOptional(extensions.get(BASIC_CONSTRAINTS), readCA),
+        isPrecertificate: extensions.has(PRECERTIFICATE_POISON),
       }
     })
     certificate.raw()
@@ -149,6 +157,15 @@ function readKeyIdentifier(reader: DERReader): Uint8Array | undefined {
     while (!fields.atEnd) fields.raw()
     // Key identifiers are shorter than 128 octets: two octets of header.
     return first?.subarray(2)
+  })
+}
+
+/** BasicConstraints ::= SEQUENCE { cA BOOLEAN DEFAULT FALSE, pathLenConstraint INTEGER OPTIONAL } */
+function readCA(reader: DERReader): boolean {
+  return reader.sequence((fields) => {
+    const isCA = fields.peekTag() === TAG.boolean && fields.boolean()
+    while (!fields.atEnd) fields.raw()
+    return isCA
   })
 }
 

@@ -5,13 +5,14 @@ import {
   MAX_CERTIFICATES_PER_CALL,
 } from '../../admin-api/contract.ts'
 import { type CertificateFile, describeCertificate, loadCertificates } from '../certificate.ts'
+import { certHashOf, describeFacts, readSCTs } from '../certificate-facts.ts'
 import { adminLeaf, group, run } from '../common-options.ts'
 import type { CommonOptions, Context } from '../context.ts'
 import { parseTime } from '../duration.ts'
 import { CLIError, EXIT, type ExitCode, usageError } from '../exit.ts'
 import { checkIssuedBy, resolveIssuer } from '../issuer-reference.ts'
 import { formatFields } from '../output.ts'
-import { parseSerialArgument, serialOrCertificate } from '../serial.ts'
+import { isFile, parseSerialArgument, serialOrCertificate } from '../serial.ts'
 
 interface AddOptions extends CommonOptions {
   readonly issuer?: string
@@ -19,6 +20,10 @@ interface AddOptions extends CommonOptions {
   readonly decimal?: boolean
   readonly notAfter?: string
   readonly notBefore?: string
+  readonly ca?: boolean
+  /** true: without a value. */
+  readonly certHash?: string | true
+  readonly scts?: string
 }
 
 interface ShowOptions extends CommonOptions {
@@ -30,8 +35,12 @@ export function certCommand(): Command {
   return group(
     'cert',
     'certificates that were issued',
-    ['cert add leaf.pem --issuer issuer.pem', 'cert show 0a:1b:2c --issuer demo'],
-    [addCommand(), showCommand()],
+    [
+      'cert add leaf.pem --issuer issuer.pem',
+      'cert reserve 0a:1b:2c --issuer demo',
+      'cert show 0a:1b:2c --issuer demo',
+    ],
+    [addCommand(), reserveCommand(), showCommand()],
   )
 }
 
@@ -43,8 +52,9 @@ function addCommand(): Command {
       'cert add leaf.pem',
       'cert add new/*.pem --issuer demo',
       'cert add --serial 0a1b2c --not-after 2027-11-21 --issuer demo',
+      'cert add leaf.pem --cert-hash=sha256 --scts leaf.scts',
     ],
-    'A certificate that is recorded already stays as it is: a revoked one is refused, never made good.',
+    'A certificate that is recorded already stays as it is: a revoked one is refused, never made good. What was not known of it\nis filled in. A serial that was reserved is good from now on. That a certificate is that of a CA is read from the file.',
   )
     .argument('[file...]', 'certificates (PEM, with any number of them, or DER)')
     .option(
@@ -55,10 +65,17 @@ function addCommand(): Command {
     .option('--decimal', 'the serial is decimal')
     .option('--not-after <time>', 'end of validity, with --serial')
     .option('--not-before <time>', 'start of validity, with --serial')
+    .option('--ca', 'the certificate of a CA: under public-trust its revocation needs a reason')
+    .option(
+      '--cert-hash [hash]',
+      'responses bear certHash (Common PKI), computed from the file: sha256 (default), sha1, sha384 or sha512; with --serial: sha256:HEX',
+    )
+    .option('--scts <file>', 'responses bear these SCTs: SignedCertificateTimestampList, of one certificate')
     .action((files: string[], options: AddOptions) => run(options, (context) => add(context, files, options)))
 }
 
 async function add(context: Context, files: readonly string[], options: AddOptions): Promise<ExitCode> {
+  checkHashOption(options.certHash)
   if ((options.serial === undefined) === (files.length === 0)) {
     throw usageError(
       files.length === 0 ? 'no certificate was named' : 'files and --serial exclude each other',
@@ -66,11 +83,48 @@ async function add(context: Context, files: readonly string[], options: AddOptio
     )
   }
   const certificates = files.flatMap((path) => loadCertificates(path))
+  if (options.serial === undefined) checkFileOptions(certificates, options)
+  const rows =
+    options.serial === undefined
+      ? certificates.map((certificate) => rowOf(certificate, options))
+      : [rowOfOptions(options.serial, options)]
   const issuer = await resolveIssuer(context.client, options.issuer, certificates[0])
   if (certificates.length > 0) await checkAllIssuedBy(context, issuer, certificates)
-  const rows =
-    options.serial === undefined ? certificates.map(rowOf) : [rowOfOptions(options.serial, options)]
   return record(context, issuer, rows)
+}
+
+/** An option with a value that may be left out takes the file behind it. */
+function checkHashOption(certHash: AddOptions['certHash']): void {
+  if (typeof certHash !== 'string' || !isFile(certHash)) return
+  throw usageError(
+    `--cert-hash took the file ${certHash} for the name of a hash`,
+    'Write --cert-hash=sha256, or name files first.',
+  )
+}
+
+/** What a file says itself is not said otherwise. */
+function checkFileOptions(certificates: readonly CertificateFile[], options: AddOptions): void {
+  const { decimal, notAfter, notBefore, scts, ca } = options
+  const stray = [
+    ['--decimal', decimal],
+    ['--not-after', notAfter],
+    ['--not-before', notBefore],
+  ].find(([, value]) => value !== undefined)
+  if (stray !== undefined)
+    throw usageError(`${stray[0]} is for --serial`, 'A certificate file says it itself.')
+  if (scts !== undefined && certificates.length > 1) {
+    throw usageError(
+      `--scts: SCTs are those of one certificate, and there are ${certificates.length}`,
+      'Add that certificate in a call of its own.',
+    )
+  }
+  const leaf = ca === true ? certificates.find(({ isCA }) => isCA === false) : undefined
+  if (leaf !== undefined) {
+    throw usageError(
+      `--ca: ${leaf.path}: ${describeCertificate(leaf)} is not the certificate of a CA, by its basicConstraints`,
+      'Leave --ca out: it is read from the file.',
+    )
+  }
 }
 
 async function checkAllIssuedBy(
@@ -82,11 +136,20 @@ async function checkAllIssuedBy(
   for (const certificate of certificates) checkIssuedBy(certificate, record)
 }
 
-function rowOf({ serial, notBefore, notAfter }: CertificateFile): CertificateInput {
-  return { serial, status: 'good', notBefore, notAfter }
+function rowOf(certificate: CertificateFile, options: AddOptions): CertificateInput {
+  const { serial, notBefore, notAfter, isCA } = certificate
+  return {
+    serial,
+    status: 'good',
+    notBefore,
+    notAfter,
+    ...(isCA === true || options.ca === true ? { ca: true } : {}),
+    ...factsOf(options, certificate),
+  }
 }
 
-function rowOfOptions(serial: string, { decimal, notAfter, notBefore }: AddOptions): CertificateInput {
+function rowOfOptions(serial: string, options: AddOptions): CertificateInput {
+  const { decimal, notAfter, notBefore, ca } = options
   if (notAfter === undefined) {
     throw usageError(
       '--not-after is missing',
@@ -98,6 +161,51 @@ function rowOfOptions(serial: string, { decimal, notAfter, notBefore }: AddOptio
     status: 'good',
     notAfter: parseTime(notAfter, '--not-after'),
     ...(notBefore === undefined ? {} : { notBefore: parseTime(notBefore, '--not-before') }),
+    ...(ca === true ? { ca } : {}),
+    ...factsOf(options, undefined),
+  }
+}
+
+function factsOf(
+  { certHash, scts }: AddOptions,
+  certificate: CertificateFile | undefined,
+): Pick<CertificateInput, 'certHash' | 'scts'> {
+  return {
+    ...(certHash === undefined ? {} : { certHash: certHashOf(certHash, certificate) }),
+    ...(scts === undefined ? {} : { scts: readSCTs(scts) }),
+  }
+}
+
+function reserveCommand(): Command {
+  return adminLeaf(
+    'reserve',
+    'record serial numbers that are about to be used: answered tryLater until it is known what became of them',
+    ['cert reserve 0a:1b:2c --issuer demo', 'cert reserve 666668 666669 --decimal --issuer demo'],
+    'For a CA that signs after it has chosen the serial number: should it fail in between, nobody is told "good" or "not issued".\n"edge-ocsp cert add" then reports the certificate as issued, "edge-ocsp revoke" revokes what may exist.\nA serial that is recorded already is refused (exit 1); one that is reserved already stays so.',
+  )
+    .argument('<serial...>', 'serial numbers')
+    .option('--issuer <issuer>', 'certificate file, key identifier or short name (default: the only one)')
+    .option('--decimal', 'the serials are decimal')
+    .action((texts: string[], options: ShowOptions) =>
+      run(options, async (context) => {
+        const serials = new Set(texts.map((text) => serialToReserve(text, options.decimal === true)))
+        const issuer = await resolveIssuer(context.client, options.issuer)
+        const rows = Array.from(serials, (serial) => ({ serial, status: 'reserved' as const }))
+        return record(context, issuer, rows)
+      }),
+    )
+}
+
+function serialToReserve(text: string, decimal: boolean): string {
+  try {
+    return parseSerialArgument(text, decimal)
+  } catch (error) {
+    if (!isFile(text)) throw error
+    throw usageError(
+      `${text}: a file; what is signed already is not reserved`,
+      'Report the certificate with "edge-ocsp cert add".',
+      { cause: error },
+    )
   }
 }
 
@@ -178,11 +286,12 @@ function describeRow(row: Certificate): string[] {
   return formatFields([
     ['Serial', row.serial],
     ['Issuer', row.issuer],
-    ['Status', row.status],
+    ['Status', row.status === 'reserved' ? 'reserved (answered tryLater)' : row.status],
     ['Since', row.revocationTime],
     ['Reason', row.reason],
     ['Not before', row.notBefore],
     ['Not after', row.notAfter],
+    ...describeFacts(row),
     ['Last change', row.changedAt],
     ['Revision', row.revision],
   ])
