@@ -1,7 +1,8 @@
 /** Checks of what is to be recorded, and the cutting of an import into transactions. */
 import type { NewCertificate, RowOutcome } from '../ports/admin-store.ts'
 import type { CertificateStatus } from '../ports/records.ts'
-import { applyWishes, encodeWish, isWritten, refusalOf, type Wish } from './certificate-changes.ts'
+import { applyWishes, encodeWish, type Wish } from './certificate-changes.ts'
+import { isWritten, refusalOf } from './certificate-plan.ts'
 import type { Database } from './database.ts'
 import { encodeHex } from './hex.ts'
 import { extensionsRefusal } from './merged-extensions.ts'

@@ -1,4 +1,4 @@
-/** Administration of the record in D1's primary. SQL of certificates: certificate-changes.ts; of the state: globals.ts. */
+/** Administration of the record in D1's primary. SQL: certificate-plan.ts, issuer-sql.ts; of the state: globals.ts. */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { serialHash } from '../bundle/slot.ts'
 import {
@@ -18,8 +18,9 @@ import {
   type StatusChange,
 } from '../ports/admin-store.ts'
 import type { CertificateRow, IssuerRecord, ResponderRecord, Sequence } from '../ports/records.ts'
-import { applyWishes, refusalOf } from './certificate-changes.ts'
+import { applyWishes } from './certificate-changes.ts'
 import { addCertificates, toWish } from './certificate-import.ts'
+import { refusalOf } from './certificate-plan.ts'
 import {
   type Database,
   driverMessage,
@@ -37,6 +38,26 @@ import {
 import { readGlobals, recordRun } from './globals.ts'
 import { encodeHex } from './hex.ts'
 import {
+  ADD_FIRST_SLOT,
+  ADD_ISSUER,
+  ADD_RESPONDER,
+  AUDIT_ISSUER,
+  COMPROMISE,
+  FINALIZE,
+  FIND_ISSUER,
+  MARK_ALL_SLOTS,
+  MARK_FOR_POLICY,
+  RAISE_FLOOR,
+  READ_ISSUERS,
+  READ_RESPONDER,
+  READ_RESPONDERS,
+  RETIRE,
+  STATES,
+  STRETCH_ITEMS,
+  TOUCH_ISSUER,
+  UPDATE_ISSUER,
+} from './issuer-sql.ts'
+import {
   CERTIFICATE_COLUMNS,
   corrupt,
   decodeCertificateRow,
@@ -44,97 +65,9 @@ import {
   decodeResponderRow,
   encodeHashes,
   encodePolicy,
-  ISSUER_COLUMNS,
   parseJSON,
-  RESPONDER_COLUMNS,
   recordOf,
 } from './record-codec.ts'
-
-/**
- * The floor of a new issuer is its first sequence: should a restored database hand out an id a second time, whatever the first
- * bearer left in KV is below it.
- */
-const ADD_ISSUER = `
-  INSERT INTO issuers (name, ski, certificate, hashes, not_before, not_after, policy, enabled, config_rev, seq, floor,
-    longest_validity, unknown_signed)
-  VALUES (?1, ?2, unhex(?3), ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9, ?7->>'validitySeconds', ?7->>'unknown' <> 'unauthorized')`
-const ADD_FIRST_SLOT = 'INSERT INTO slots (issuer, k, slot) SELECT id, 0, 0 FROM issuers WHERE ski = ?1'
-const AUDIT_ISSUER = `
-  INSERT INTO audit (at_ms, action, issuer, seq, detail)
-  SELECT ?2, ?3, id, seq, ?4 FROM issuers WHERE id = ?1 OR ski = ?1`
-
-/**
- * Old values still stand: a longer validity stretches what is kept; other hashes make every bundle incomplete, a shorter
- * validity or another profile makes its windows wrong, and another cutoff its extensions. ?3 = policy.
- */
-const STRETCH_ITEMS = `
-  UPDATE changes SET keep_until = max(keep_until, CAST(?2 / 1000 AS INTEGER) + (?3->>'validitySeconds') + 3600)
-  WHERE issuer = ?1 AND (?3->>'validitySeconds') > (SELECT longest_validity FROM issuers WHERE id = ?1)`
-const MARK_FOR_POLICY = `
-  UPDATE slots SET changed_seq = (SELECT max(seq + 1, ?2 * 1000) FROM issuers WHERE id = ?1)
-  WHERE issuer = ?1 AND EXISTS (
-    SELECT 1 FROM issuers
-    WHERE id = ?1 AND (policy->>'hashes' <> ?3->>'hashes' OR policy->>'validitySeconds' > ?3->>'validitySeconds'
-      OR policy->>'profile' <> ?3->>'profile'
-      OR coalesce(policy->>'archiveCutoff', 'none') <> ?3->>'archiveCutoff'
-      OR (?3->>'archiveCutoff' = 'retention' AND policy->>'retainSeconds' <> ?3->>'retainSeconds'))
-  )`
-const UPDATE_ISSUER = `
-  UPDATE issuers SET
-    seq = max(seq + 1, ?2 * 1000), config_rev = max(seq + 1, ?2 * 1000),
-    policy = coalesce(?3, policy), enabled = coalesce(?4, enabled), name = coalesce(?5, name),
-    longest_validity = max(longest_validity, coalesce(?3->>'validitySeconds', 0)),
-    unknown_signed = max(unknown_signed, coalesce(?3->>'unknown' <> 'unauthorized', 0))
-  WHERE id = ?1`
-
-const RAISE_FLOOR = `
-  UPDATE issuers SET seq = max(seq + 1, ?2 * 1000), floor = max(seq + 1, ?2 * 1000), frozen = iif(?3, 0, frozen)
-  WHERE id = ?1 RETURNING seq`
-const MARK_ALL_SLOTS =
-  'UPDATE slots SET changed_seq = (SELECT seq FROM issuers WHERE id = ?1) WHERE issuer = ?1'
-
-/** The last states of an issuer: marks and audit look at the row as it was, so that they happen when it changes. ?3 = when. */
-const NEXT_SEQ = '(SELECT max(seq + 1, ?2 * 1000) FROM issuers WHERE id = ?1)'
-const markFor = (condition: string) => `
-  UPDATE slots SET changed_seq = ${NEXT_SEQ}
-  WHERE issuer = ?1 AND EXISTS (SELECT 1 FROM issuers WHERE id = ?1 AND ${condition})`
-const auditFor = (condition: string, action: string, detail: string) => `
-  INSERT INTO audit (at_ms, action, issuer, seq, detail)
-  SELECT ?2, '${action}', id, ${NEXT_SEQ}, ${detail} FROM issuers WHERE id = ?1 AND ${condition}`
-
-const EARLIER = '(compromised_at = 0 OR compromised_at > ?3)'
-/** Serials that are not recorded are signed for from now on. */
-const COMPROMISE = [
-  markFor(EARLIER),
-  auditFor(EARLIER, 'issuer.compromised', "json_object('at', ?3, 'previously', nullif(compromised_at, 0))"),
-  `UPDATE issuers SET seq = max(seq + 1, ?2 * 1000), config_rev = max(seq + 1, ?2 * 1000), floor = max(seq + 1, ?2 * 1000),
-    unknown_signed = 1, compromised_at = ?3
-  WHERE id = ?1 AND ${EARLIER}`,
-] as const
-
-/** D1 wants every value that is bound to be used. */
-const NOT_FINAL = 'final_at = 0 AND ?3 > 0'
-const FINALIZE = [
-  markFor(NOT_FINAL),
-  auditFor(NOT_FINAL, 'issuer.finalized', "json_object('at', ?3)"),
-  `UPDATE issuers SET seq = max(seq + 1, ?2 * 1000), config_rev = max(seq + 1, ?2 * 1000), final_at = ?3
-  WHERE id = ?1 AND ${NOT_FINAL}`,
-] as const
-
-const TOUCH_ISSUER = `
-  UPDATE issuers SET seq = max(seq + 1, ?2 * 1000), config_rev = max(seq + 1, ?2 * 1000) WHERE id = ?1 RETURNING id`
-const ADD_RESPONDER = `
-  INSERT INTO responders (issuer, name, certificate, key_hash, algorithm, custody, secret_name, wrapped_key, spki,
-    not_before, not_after)
-  SELECT id, ?2, unhex(?3), unhex(?4), ?5, ?6, ?7, unhex(?8), unhex(?9), ?10, ?11 FROM issuers WHERE id = ?1`
-const READ_RESPONDER = `SELECT ${RESPONDER_COLUMNS} FROM responders WHERE issuer = ?1 AND name = ?2`
-const RETIRE = 'UPDATE responders SET retired = 1 WHERE issuer = ?1 AND id = ?2 RETURNING id'
-
-const READ_ISSUERS = `SELECT ${ISSUER_COLUMNS} FROM issuers WHERE ?1 IS NULL OR id = ?1 ORDER BY id`
-const READ_RESPONDERS = `SELECT ${RESPONDER_COLUMNS} FROM responders WHERE ?1 IS NULL OR issuer = ?1 ORDER BY id`
-const FIND_ISSUER = `
-  SELECT id FROM issuers WHERE name = ?1 OR ski = lower(?1) OR CAST(id AS TEXT) = ?1
-  ORDER BY name = ?1 DESC, ski = lower(?1) DESC LIMIT 1`
 
 const READ_CERTIFICATE = `
   SELECT ${CERTIFICATE_COLUMNS} FROM certificates c WHERE c.issuer = ?1 AND c.hash = ?2 AND c.serial = unhex(?3)`
@@ -367,17 +300,6 @@ export class D1AdminStore implements AdminStore {
     }
   }
 }
-
-/** What the triggers of the migrations say, and what it means. */
-const STATES: readonly (readonly [string, IssuerStateError['state'], string])[] = [
-  ['the issuer is final', 'final', 'the responses of this issuer are final: its record stands still'],
-  [
-    'final while frozen',
-    'frozen',
-    'the issuer is frozen: what it signs now may be behind what was published',
-  ],
-  ['final under public-trust', 'publicTrust', 'final responses outlive what the profile public-trust allows'],
-]
 
 function decodeAuditRow(row: Row): AuditRow {
   return {
