@@ -8,8 +8,11 @@ import { httpDate } from '../responder/answer.ts'
 
 /** Exactly this, without parameters: nginx compares the whole value (R1.102). */
 export const OCSP_RESPONSE_TYPE = 'application/ocsp-response'
-/** Date + max-age lies strictly before nextUpdate (R2.10). */
-const MARGIN_SECONDS = 1
+/**
+ * How long before nextUpdate a max-age ends (R2.10). One second is enough for a cache that counts from Date; nginx counts from
+ * when it has the answer, and through the last second, so an answer may be a few seconds on its way.
+ */
+const MARGIN_SECONDS = 5
 /** For tryLater: as long as the isolate waits before it tries the record again. */
 const RETRY_AFTER_SECONDS = '30'
 

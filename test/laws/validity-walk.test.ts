@@ -17,6 +17,8 @@ import { requestFor } from '../support/world-requests.ts'
 const GOOD = Uint8Array.of(0x41, 1)
 const YOUNG = Uint8Array.of(0x41, 2)
 const VALIDITY = 7_200
+/** Seconds before nextUpdate that max-age ends: caches like nginx count from when they have the answer (R2.10). */
+const MARGIN = 5
 const OCSP_TYPE = 'application/ocsp-response'
 const IMF_FIXDATE = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/
 const SUCCESS_HEADERS = ['cache-control', 'content-type', 'date', 'etag', 'expires', 'last-modified']
@@ -134,8 +136,8 @@ describe('a response that nobody renews', () => {
       }
       checkSuccess(served)
       expect(served.body).toEqual(first.body)
-      expect(served.maxAge).toBe(nextUpdate - now - 1)
-      expect(served.maxAge).toBeLessThan(last)
+      expect(served.maxAge).toBe(Math.max(0, nextUpdate - now - MARGIN))
+      if (last > 0) expect(served.maxAge).toBeLessThan(last)
       last = served.maxAge
     }
     expect(last).toBe(0)
@@ -157,7 +159,7 @@ describe('a response that nobody renews', () => {
         }
         expect(served.status).toBe(304)
         expect(served.body.length).toBe(0)
-        expect(served.maxAge).toBe(nextUpdate - now - 1)
+        expect(served.maxAge).toBe(Math.max(0, nextUpdate - now - MARGIN))
         expect(names(served.headers)).toEqual(SUCCESS_HEADERS.filter((name) => name !== 'content-type'))
         expect(httpTime(served.headers, 'Date')).toBe(now)
       }

@@ -247,7 +247,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: 'R2.10',
     file: HEADERS,
-    find: 'MARGIN_SECONDS = 1',
+    find: 'MARGIN_SECONDS = 5',
     replace: 'MARGIN_SECONDS = 0',
     implies: ['R6.1', 'R1.65'],
   },
