@@ -74,6 +74,28 @@ describe('a CA whose key is compromised', () => {
     rig.close()
   })
 
+  test('is known within the bound to isolates that have answered good from memory all along (R1.41, law 1)', async () => {
+    const { rig, ca } = await world({ name: 'bounded' })
+    await rig.presign()
+    const isolates = [rig.isolate, rig.newIsolate(), rig.newIsolate(false)]
+    const ask = async () => {
+      const replies = await Promise.all(isolates.map((one) => rig.get(question(ca, GOOD), {}, one)))
+      return replies.map(({ said }) => said)
+    }
+    expect(await ask()).toEqual(['good', 'good', 'good'])
+    await rig.isolate.admin.compromiseIssuer(ca.record.id, rig.clock.seconds - 60, rig.clock.nowMs())
+    await rig.publish()
+    const published = rig.clock.seconds
+    while (rig.clock.seconds < published + 290) {
+      rig.clock.advance(10_000)
+      await ask()
+    }
+    rig.clock.moveTo(published + 300)
+    // The one without a key can sign nothing new: it says so, rather than good.
+    expect(await ask()).toEqual(['revoked', 'revoked', expect.not.stringMatching('good')])
+    rig.close()
+  })
+
   test('keeps the time and reason of what was revoked before (R1.41, R1.31)', async () => {
     const { rig, ca } = await world({ name: 'before' })
     await rig.isolate.admin.compromiseIssuer(ca.record.id, rig.clock.seconds, rig.clock.nowMs())
@@ -120,6 +142,16 @@ describe('an issuer that ends', () => {
     expect(due).toBe(0)
     rig.close()
   })
+})
+
+test('an issuer that is final takes no revocation: what is refused leaves the answers as they are (R4.52)', async () => {
+  const { rig, ca } = await world({ name: 'standing' })
+  await rig.isolate.admin.finalizeIssuer(ca.record.id, rig.clock.nowMs())
+  await rig.presign()
+  await rig.change(ca, GOOD, { to: 'revoked' })
+  await rig.pass(60)
+  expect((await rig.get(question(ca, GOOD), {}, rig.newIsolate())).said).toBe('good')
+  rig.close()
 })
 
 test('a certificate is answered ten years after it expired, when the policy says so (R4.50, R4.10, R1.83)', async () => {
