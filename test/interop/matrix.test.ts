@@ -126,6 +126,7 @@ describe.each([
     // Nothing was seen of those who are absent, which they say themselves.
     const present = CLIENTS.filter((client) => absence(client) === undefined)
     expect(present.map(({ title }) => title).filter((title) => !rows.has(title))).toEqual([])
-    for (const [title, row] of rows) expect(written.get(title), title).toEqual(row)
+    for (const [title, row] of rows)
+      expect(written.get(title), `${title}: UPDATE_DOCS=1 writes what was seen`).toEqual(row)
   })
 })

@@ -13,7 +13,7 @@ let program: LineProgram | undefined
 
 export const PYTHON: MatrixClient = {
   title: 'Python cryptography',
-  programs: ['python3'],
+  programs: [python ?? 'python3'],
   version() {
     if (python === undefined) throw new Error('python3 has no cryptography')
     return printedVersion(
