@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Command } from 'commander'
 import type { Certificate, CertificateInput } from '../admin-api/contract.ts'
+import type { CRLReference } from '../importers/importer.ts'
 import { HASH_LENGTH, type HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { formatSerial, parseSerial } from '../pkix/serial-number.ts'
 import { type CertificateFile, readInput } from './certificate.ts'
@@ -10,7 +11,6 @@ import { messageOf, usageError } from './exit.ts'
 import { parseHash } from './policy-options.ts'
 
 type CertHash = NonNullable<CertificateInput['certHash']>
-type CRLReference = NonNullable<CertificateInput['crl']>
 
 /** Where revocations are published; as options of every command that records some. */
 export interface CRLOptions {

@@ -2,9 +2,14 @@
  * Rows of an importer -> the record: batches of 1000, each acknowledged before the next; what cannot be sent is kept with
  * its line. Holds one batch at a time, so a file of any length passes.
  */
-import { type CertificateInput, MAX_CERTIFICATES_PER_CALL, parseTime } from '../admin-api/contract.ts'
-import type { CertificateRecord, ImportRow } from '../importers/importer.ts'
-import { planRecord, type RecordedStatus } from '../importers/reconcile.ts'
+import {
+  type Certificate,
+  type CertificateInput,
+  MAX_CERTIFICATES_PER_CALL,
+  parseTime,
+} from '../admin-api/contract.ts'
+import type { CertificateRecord, CRLReference, ImportRow } from '../importers/importer.ts'
+import { type IssuerRules, planRecord, type RecordedStatus } from '../importers/reconcile.ts'
 import type { AdminClient } from './client.ts'
 import { CLIError } from './exit.ts'
 
@@ -33,8 +38,6 @@ export interface ImportSummary {
   kept: number
   /** Lines that are no record, or repeat a serial. */
   bad: number
-  /** Time of a compromise (keyTime, CAkeyTime), which responses do not carry. */
-  invalidityDatesDropped: number
   /** The first 1000. */
   problems: ImportProblem[]
   /** Status changes are committed and not yet published. */
@@ -45,7 +48,9 @@ export interface ImportOptions {
   readonly client: AdminClient
   /** {issuer} of the admin API. */
   readonly issuer: string
-  readonly profile: 'private' | 'public-trust'
+  readonly rules: IssuerRules
+  /** The CRL that the revocations and holds stand in; undefined: responses name none. */
+  readonly crl?: CRLReference | undefined
   /** Look up what would happen, send nothing. */
   readonly dryRun: boolean
   /** Only add what is not recorded; never change a status. */
@@ -63,11 +68,15 @@ interface Row {
 export class ImportRun {
   readonly summary: ImportSummary
   readonly #options: ImportOptions
+  /** Every row may repeat a long URL, and a call has MAX_BODY_BYTES at most. */
+  readonly #rowsPerCall: number
   #batch: Row[] = []
   readonly #inBatch = new Set<string>()
 
   constructor(options: ImportOptions) {
     this.#options = options
+    this.#rowsPerCall =
+      options.crl === undefined ? MAX_CERTIFICATES_PER_CALL : Math.floor(MAX_CERTIFICATES_PER_CALL / 2)
     this.summary = {
       issuer: options.issuer,
       dryRun: options.dryRun,
@@ -78,7 +87,6 @@ export class ImportRun {
       refused: 0,
       kept: 0,
       bad: 0,
-      invalidityDatesDropped: 0,
       problems: [],
       needsPublish: false,
     }
@@ -105,11 +113,13 @@ export class ImportRun {
       // The row is sent all the same: should it be the one that revokes, leaving it out would keep the other's `good`.
       this.#bad(line, `serial ${record.serial} stands on line ${duplicateOf} already`)
     }
-    if (record.invalidityDate !== undefined) this.summary.invalidityDatesDropped += 1
     // One call names a serial once.
-    if (this.#batch.length === MAX_CERTIFICATES_PER_CALL || this.#inBatch.has(record.serial))
-      await this.#flush()
-    this.#batch.push({ record, line })
+    if (this.#batch.length === this.#rowsPerCall || this.#inBatch.has(record.serial)) await this.#flush()
+    const { crl } = this.#options
+    this.#batch.push({
+      record: crl === undefined || record.status === 'good' ? record : { ...record, crl },
+      line,
+    })
     this.#inBatch.add(record.serial)
   }
 
@@ -140,11 +150,11 @@ export class ImportRun {
 
   async #plan(batch: readonly Row[]): Promise<void> {
     await this.#lookUp(batch, ({ record, line }, current) => {
-      if (this.#options.addOnly && current !== undefined) {
+      if (this.#options.addOnly && isRecorded(current)) {
         this.summary.kept += 1
         return
       }
-      const outcome = planRecord(current, record, this.#options.profile)
+      const outcome = planRecord(current, record, this.#options.rules)
       if (typeof outcome === 'string') this.summary[outcome] += 1
       else {
         this.summary.refused += 1
@@ -159,7 +169,7 @@ export class ImportRun {
     await this.#lookUp(
       batch.filter(({ record }) => record.status !== 'good'),
       (row, current) => {
-        if (current !== undefined) recorded.add(row)
+        if (isRecorded(current)) recorded.add(row)
       },
     )
     this.summary.kept += recorded.size
@@ -180,13 +190,7 @@ export class ImportRun {
   async #recorded(serial: string): Promise<RecordedStatus | undefined> {
     const { client, issuer } = this.#options
     try {
-      const row = await client.callPatiently('showCertificate', { params: { issuer, serial } })
-      return {
-        status: row.status,
-        revocationTime: row.revocationTime === undefined ? undefined : parseTime(row.revocationTime),
-        reason: row.reason,
-        notAfter: row.notAfter === undefined ? undefined : parseTime(row.notAfter),
-      }
+      return readStatus(await client.callPatiently('showCertificate', { params: { issuer, serial } }))
     } catch (error) {
       if (error instanceof CLIError && error.code === 'notFound') return undefined
       throw error
@@ -208,8 +212,37 @@ export class ImportRun {
   }
 }
 
+/** A serial that is only reserved has no status that could be changed. */
+function isRecorded(current: RecordedStatus | undefined): boolean {
+  return current !== undefined && current.status !== 'reserved'
+}
+
+function readStatus({
+  status,
+  revocationTime,
+  reason,
+  notAfter,
+  invalidityDate,
+  crl,
+  ca,
+}: Certificate): RecordedStatus {
+  return {
+    status,
+    revocationTime: secondsOf(revocationTime),
+    reason,
+    notAfter: secondsOf(notAfter),
+    invalidityDate: secondsOf(invalidityDate),
+    crl: crl && { url: crl.url, number: crl.number, time: secondsOf(crl.time) },
+    isCA: ca,
+  }
+}
+
+function secondsOf(time: string | undefined): number | undefined {
+  return time === undefined ? undefined : parseTime(time)
+}
+
 function toInput({ record, line }: Row): CertificateInput {
-  const { serial, status, revocationTime, reason, notAfter } = record
+  const { serial, status, revocationTime, reason, notAfter, invalidityDate, crl } = record
   return {
     serial,
     status,
@@ -217,5 +250,7 @@ function toInput({ record, line }: Row): CertificateInput {
     ...(revocationTime === undefined ? {} : { revocationTime }),
     ...(reason === undefined ? {} : { reason }),
     ...(notAfter === undefined ? {} : { notAfter }),
+    ...(invalidityDate === undefined ? {} : { invalidityDate }),
+    ...(crl === undefined ? {} : { crl }),
   }
 }

@@ -18,7 +18,18 @@ export interface CertificateRecord {
   readonly reason?: string
   /** When the key is known or suspected to have been compromised (RFC 5280 5.3.2). */
   readonly invalidityDate?: UnixSeconds
+  /** The CRL that has the revocation or hold (RFC 6960 4.4.2). */
+  readonly crl?: CRLReference
   readonly notAfter?: UnixSeconds
+}
+
+/** At least one of them. */
+export interface CRLReference {
+  readonly url?: string | undefined
+  /** cRLNumber, as formatSerial writes it. */
+  readonly number?: string | undefined
+  /** thisUpdate. */
+  readonly time?: UnixSeconds | undefined
 }
 
 /** `line` counts from 1. `duplicateOf` names an earlier line with the same serial. */

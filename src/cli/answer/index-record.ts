@@ -114,7 +114,7 @@ async function record(
   const run = new ImportRun({
     client,
     issuer: NAME,
-    profile,
+    rules: { profile, isFinal: false },
     dryRun: false,
     addOnly: false,
     onProblem: (problem) => {

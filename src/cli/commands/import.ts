@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { ByteSource } from '../../importers/importer.ts'
 import { readOpenSSLIndex } from '../../importers/openssl-index.ts'
 import { fileReason } from '../certificate.ts'
+import { addCRLOptions, type CRLOptions, readCRL } from '../certificate-facts.ts'
 import { adminLeaf, group, run } from '../common-options.ts'
 import type { CommonOptions, Context } from '../context.ts'
 import { describePublication } from '../describe.ts'
@@ -12,7 +13,7 @@ import { resolveIssuer } from '../issuer-reference.ts'
 import { formatCount } from '../output.ts'
 import { formatRate, type Progress, startProgress } from '../progress.ts'
 
-interface ImportOptions extends CommonOptions {
+interface ImportOptions extends CommonOptions, CRLOptions {
   readonly issuer?: string
   readonly dryRun?: boolean
   readonly addOnly?: boolean
@@ -28,7 +29,7 @@ export function importCommand(): Command {
 }
 
 function opensslIndexCommand(): Command {
-  return adminLeaf(
+  const command = adminLeaf(
     'openssl-index',
     'the index.txt of "openssl ca" (also of easy-rsa)',
     [
@@ -36,7 +37,7 @@ function opensslIndexCommand(): Command {
       'import openssl-index index.txt --issuer demo --dry-run',
       'ssh ca cat index.txt | edge-ocsp import openssl-index - --issuer demo --json',
     ],
-    'A bad line is reported with its number, and the good ones are kept (exit 1). Running it again is safe at any time:\nwhat is recorded already comes back as unchanged. No import makes a revoked certificate good again.',
+    'A bad line is reported with its number, and the good ones are kept (exit 1). Running it again is safe at any time:\nwhat is recorded already comes back as unchanged. No import makes a revoked certificate good again.\nA time of compromise (keyTime, CAkeyTime) becomes the invalidityDate of responses. With --crl-url, --crl-number or\n--crl-time, all revocations and holds of the index are said to stand in that CRL.',
   )
     .argument('<file|->', 'index.txt, or - for standard input')
     .option(
@@ -45,23 +46,25 @@ function opensslIndexCommand(): Command {
     )
     .option('--dry-run', 'look up what would change, and change nothing')
     .option('--add-only', 'add what is not recorded yet; change no status')
-    .action((file: string, options: ImportOptions) =>
-      run(options, (context) => importIndex(context, file, options)),
-    )
+  return addCRLOptions(command).action((file: string, options: ImportOptions) =>
+    run(options, (context) => importIndex(context, file, options)),
+  )
 }
 
 async function importIndex(context: Context, file: string, options: ImportOptions): Promise<ExitCode> {
   const { client } = context
   const size = sizeOf(file)
+  const crl = readCRL(options)
   const reference = await resolveIssuer(client, options.issuer)
-  const { name: issuer, policy } = await client.call('showIssuer', { params: { issuer: reference } })
+  const { name: issuer, policy, finalAt } = await client.call('showIssuer', { params: { issuer: reference } })
   const meter = new Meter(file, size)
   const started = Date.now()
   const progress = startProgress({ label: options.dryRun === true ? 'dry run' : 'import', total: size })
   const importRun = new ImportRun({
     client,
     issuer,
-    profile: policy.profile,
+    rules: { profile: policy.profile, isFinal: finalAt !== null },
+    crl,
     dryRun: options.dryRun === true,
     addOnly: options.addOnly === true,
     onProblem: ({ line, problem }) => tellProblem(progress, file, { line, problem }),
@@ -121,13 +124,7 @@ function interrupted(error: unknown, { rows, added, changed, unchanged }: Import
 }
 
 function print({ output }: Context, summary: ImportSummary, milliseconds: number): ExitCode {
-  const { rows, added, changed, unchanged, refused, kept, bad, dryRun, issuer, invalidityDatesDropped } =
-    summary
-  if (invalidityDatesDropped > 0) {
-    output.warn(
-      `${formatCount(invalidityDatesDropped, 'time')} of compromise (keyTime, CAkeyTime) not kept: responses do not carry them`,
-    )
-  }
+  const { rows, added, changed, unchanged, refused, kept, bad, dryRun, issuer } = summary
   output.result({ ...summary, milliseconds }, () => [
     `${dryRun ? 'would import' : 'imported'} ${formatCount(rows, 'row')} for ${issuer} in ${(milliseconds / 1000).toFixed(1)} s: ` +
       `${added} added, ${changed} changed, ${unchanged} unchanged` +

@@ -71,7 +71,7 @@ function readTimes(options: RevokeOptions): Pick<RevocationInput, 'at' | 'invali
   const invalidityDate =
     options.invalidityDate === undefined ? undefined : parseTime(options.invalidityDate, '--invalidity-date')
   const crl = readCRL(options)
-  if (at !== undefined && typeof crl?.time === 'number' && crl.time < at) {
+  if (at !== undefined && crl?.time !== undefined && crl.time < at) {
     throw usageError(
       '--crl-time is before --at: a CRL of that time cannot have this revocation',
       'Give the thisUpdate of the CRL that has it first, or leave --crl-time out.',
