@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import type { Problem } from '../admin-api/contract.ts'
 import { formatTime } from '../admin-api/time.ts'
-import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { NO_END, type UnixSeconds } from '../asn1/generalized-time.ts'
 import type { AdminStore, Globals, IssuerState } from '../ports/admin-store.ts'
 import { StorageError } from '../ports/errors.ts'
 import type { Clock } from '../ports/ports.ts'
@@ -139,11 +139,19 @@ function publisherProblem(globals: Globals, boundSeconds: number, nowMs: number)
   return [{ code: 'publisherLate', message, step }]
 }
 
+/** Its last responses are signed (R4.52): it needs neither key nor responder any more, and nothing of it grows old. */
+function isEnded({ id, finalAt }: IssuerRecord, { issuers }: Globals): boolean {
+  const state = issuers.find((one) => one.id === id)
+  if (finalAt === undefined || state === undefined || state.frozen) return false
+  return state.slotsDue === 0 && (state.nearestNextUpdate ?? NO_END) === NO_END
+}
+
 /** Everything that keeps the deployment from being ready, the first step first. */
 export function findProblems(reading: Reading, config: HealthConfig, nowMs: number): Problem[] {
   const { globals, issuers } = reading
   const now = Math.floor(nowMs / 1000)
-  const secrets = secretProblems(config, issuers)
+  const signing = issuers.filter((issuer) => !isEnded(issuer, globals))
+  const secrets = secretProblems(config, signing)
   if (!globals.schema) {
     const message = 'the database has no schema'
     return [
@@ -160,7 +168,7 @@ export function findProblems(reading: Reading, config: HealthConfig, nowMs: numb
     })
   }
   for (const state of globals.issuers) {
-    const issuer = issuers.find(({ id }) => id === state.id)
+    const issuer = signing.find(({ id }) => id === state.id)
     if (issuer === undefined || !state.enabled) continue
     if (state.frozen) {
       problems.push({

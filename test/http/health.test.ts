@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { NO_END } from '../../src/asn1/generalized-time.ts'
 import { type HealthDeps, healthApp } from '../../src/http/health.ts'
 import type { Globals, IssuerState } from '../../src/ports/admin-store.ts'
 import { StorageError } from '../../src/ports/errors.ts'
@@ -87,6 +88,14 @@ const READY: Globals = {
     },
   ],
   counters: { bundles_built: 12, signatures_made: 3400, builds_failed: 0 },
+}
+
+/** Its last responses are signed; everything that signed them is gone. */
+const ENDED: Setup = {
+  issuer: { finalAt: NOW - 900 * DAY },
+  responder: { notAfter: NOW - 800 * DAY, custody: 'secret', secretName: 'GONE' },
+  state: { oldestThisUpdate: NOW - 900 * DAY, nearestNextUpdate: NO_END },
+  config: { kek: undefined },
 }
 
 interface Setup {
@@ -184,6 +193,16 @@ describe('/readyz', () => {
       'responseOverdue',
     ],
     ['a response past its nextUpdate', { state: { nearestNextUpdate: NOW - 1 } }, 'responseExpired'],
+    [
+      'last responses still to be signed, and nobody to do it (R4.52)',
+      { ...ENDED, state: { ...ENDED.state, slotsDue: 1 } },
+      'noUsableResponder',
+    ],
+    [
+      'a final issuer that answers from responses with an end (R4.52)',
+      { ...ENDED, state: { ...ENDED.state, nearestNextUpdate: NOW - 1 } },
+      'responseExpired',
+    ],
   ]
   test.each(cases)('is 503 with %s', async (_what, setup, code) => {
     const { status, codes } = await health(setup).ready()
@@ -210,6 +229,7 @@ describe('/readyz', () => {
       'of an issuer that has no bundle yet',
       { state: { oldestThisUpdate: undefined, nearestNextUpdate: undefined } },
     ],
+    ['of a final issuer whose key, secret and responder are gone (R4.52)', ENDED],
   ])('does not mind the state %s', async (_what, setup) => {
     expect(await health(setup).ready()).toMatchObject({ status: 200, codes: [] })
   })
