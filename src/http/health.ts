@@ -47,7 +47,8 @@ const GRACE_SECONDS = 180
 
 const at = (time: UnixSeconds) => formatTime(time)
 
-function secretProblems(config: HealthConfig, issuers: readonly IssuerRecord[]): Problem[] {
+/** @param ended issuers that are no more to sign, and are not among `issuers` */
+function secretProblems(config: HealthConfig, issuers: readonly IssuerRecord[], ended = 0): Problem[] {
   const problems: Problem[] = []
   const responders = issuers.flatMap((issuer) => issuer.responders).filter(({ retired }) => !retired)
   if ((config.adminToken?.trim() ?? '') === '') {
@@ -58,7 +59,8 @@ function secretProblems(config: HealthConfig, issuers: readonly IssuerRecord[]):
     })
   }
   // Whoever keeps every key in a secret of its own needs no key to wrap keys.
-  const wraps = responders.length === 0 || responders.some(({ custody }) => custody === 'wrapped')
+  const isNew = responders.length === 0 && ended === 0
+  const wraps = isNew || responders.some(({ custody }) => custody === 'wrapped')
   if (config.kek === undefined && wraps) {
     problems.push({
       code: 'keyEncryptionKeyMissing',
@@ -151,7 +153,7 @@ export function findProblems(reading: Reading, config: HealthConfig, nowMs: numb
   const { globals, issuers } = reading
   const now = Math.floor(nowMs / 1000)
   const signing = issuers.filter((issuer) => !isEnded(issuer, globals))
-  const secrets = secretProblems(config, signing)
+  const secrets = secretProblems(config, signing, issuers.length - signing.length)
   if (!globals.schema) {
     const message = 'the database has no schema'
     return [
