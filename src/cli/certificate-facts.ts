@@ -3,14 +3,17 @@ import { createHash } from 'node:crypto'
 import type { Command } from 'commander'
 import type { Certificate, CertificateInput } from '../admin-api/contract.ts'
 import type { CRLReference } from '../importers/importer.ts'
+import { readRecordedFacts } from '../ocsp/recorded-extensions.ts'
 import { HASH_LENGTH, type HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { formatSerial, parseSerial } from '../pkix/serial-number.ts'
-import { type CertificateFile, readInput } from './certificate.ts'
+import { type CertificateFile, hex, readInput } from './certificate.ts'
 import { parseTime } from './duration.ts'
 import { messageOf, usageError } from './exit.ts'
 import { parseHash } from './policy-options.ts'
 
 type CertHash = NonNullable<CertificateInput['certHash']>
+
+export type CertificateFacts = Pick<CertificateInput, 'certHash' | 'scts' | 'invalidityDate' | 'crl'>
 
 /** Where revocations are published; as options of every command that records some. */
 export interface CRLOptions {
@@ -124,6 +127,20 @@ export function readSCTs(path: string): string {
 
 function isList(bytes: Buffer): boolean {
   return bytes.length > 2 && bytes.readUInt16BE(0) === bytes.length - 2
+}
+
+/** DER of Extensions, as the audit has it, in the words of the admin API. @throws DERError */
+export function factsOfExtensions(der: Uint8Array): CertificateFacts {
+  const { certHash, scts, invalidityDate, crl } = readRecordedFacts(der)
+  const number = crl?.number === undefined ? undefined : formatSerial(crl.number)
+  return {
+    ...(certHash === undefined
+      ? {}
+      : { certHash: { hash: HASH_NAMES[certHash.algorithm], value: hex(certHash.value) } }),
+    ...(scts === undefined ? {} : { scts: Buffer.from(scts).toString('base64') }),
+    ...(invalidityDate === undefined ? {} : { invalidityDate }),
+    ...(crl === undefined ? {} : { crl: { url: crl.url, number, time: crl.time } }),
+  }
 }
 
 /** Fields for people. */

@@ -77,9 +77,9 @@ async function writeLine(value: unknown): Promise<void> {
 function replayCommand(): Command {
   return adminLeaf(
     'replay',
-    'apply the revocations, holds and releases of an export again (exit 1: some could not be)',
+    'apply what an export says again: revocations, holds, reserved serials, ends of issuers (exit 1: some could not be)',
     ['audit replay audit.jsonl', 'cat audit-*.jsonl | edge-ocsp audit replay - --json'],
-    'For each certificate only its last recorded status counts. What is there already stays as it is, so running it twice\nis safe. Issuers are found by their key identifier: add them first. Certificates that were only ever good are not in\nthe audit one by one: import them again.',
+    'For each certificate only its last recorded status counts. What is there already stays as it is, so running it twice\nis safe. Issuers are found by their key identifier: add them first. Certificates that were only ever good are not in\nthe audit one by one: import them again. A compromised CA is recorded last, and an issuer made final after that; while it is\nfrozen that is refused: thaw it and replay once more.',
   )
     .argument('<file|->', 'JSON lines of "audit export", or - for standard input')
     .action((file: string, options: CommonOptions) => run(options, (context) => replayAudit(context, file)))
@@ -104,9 +104,9 @@ async function replayAudit(context: Context, file: string): Promise<ExitCode> {
   try {
     summary = await replay(client, collected.states, {
       onProgress: (done) => progress.update(done, formatCount(done, 'certificate')),
-      onProblem: (serial, problem) => {
+      onProblem: (what, problem) => {
         progress.clear()
-        output.note(`${serial}: ${problem}`)
+        output.note(`${what}: ${problem}`)
       },
     })
   } finally {
@@ -118,6 +118,9 @@ async function replayAudit(context: Context, file: string): Promise<ExitCode> {
   output.result(value, () => [
     `replayed ${formatCount(collected.count, 'certificate')} from ${formatCount(collected.rows, 'row')}: ` +
       `${summary.added} added, ${summary.changed} changed, ${summary.unchanged} unchanged, ${summary.refused} refused, ${collected.bad} bad lines`,
+    ...(summary.compromised + summary.finalized === 0
+      ? []
+      : [`issuers: ${summary.compromised} recorded as compromised, ${summary.finalized} made final`]),
   ])
   return summary.refused + collected.bad === 0 ? EXIT.good : EXIT.no
 }

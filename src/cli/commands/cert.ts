@@ -1,9 +1,6 @@
 import type { Command } from 'commander'
-import {
-  type Certificate,
-  type CertificateInput,
-  MAX_CERTIFICATES_PER_CALL,
-} from '../../admin-api/contract.ts'
+import type { Certificate, CertificateInput } from '../../admin-api/contract.ts'
+import { batchesOf } from '../batches.ts'
 import { type CertificateFile, describeCertificate, loadCertificates } from '../certificate.ts'
 import { certHashOf, describeFacts, readSCTs } from '../certificate-facts.ts'
 import { adminLeaf, group, run } from '../common-options.ts'
@@ -216,8 +213,7 @@ async function record(
 ): Promise<ExitCode> {
   const totals = { added: 0, changed: 0, unchanged: 0, refused: 0 }
   const results: { serial: string; outcome: string; message?: string | undefined }[] = []
-  for (let start = 0; start < rows.length; start += MAX_CERTIFICATES_PER_CALL) {
-    const certificates = rows.slice(start, start + MAX_CERTIFICATES_PER_CALL)
+  for (const { certificates } of batchesOf(rows, (row) => row)) {
     const answer = await client.callPatiently('addCertificates', {
       params: { issuer },
       body: { certificates },
