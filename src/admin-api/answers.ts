@@ -225,6 +225,9 @@ export const IssuerStatus = z.object({
   enabled: z.boolean(),
   /** The record is behind what was published (a restored backup): nothing is signed until `thaw`. */
   frozen: z.boolean(),
+  /** As of Issuer. */
+  compromisedAt: z.nullable(Time),
+  finalAt: z.nullable(Time),
   usableResponders: z.number(),
   /** Nearest end of a responder that is not retired. */
   responderNotAfter: z.nullable(Time),
@@ -290,4 +293,5 @@ export type AuditRow = z.infer<typeof AuditRow>
 export type AuditList = z.infer<typeof AuditList>
 export type Problem = z.infer<typeof Problem>
 export type Readiness = z.infer<typeof Readiness>
+export type IssuerStatus = z.infer<typeof IssuerStatus>
 export type Status = z.infer<typeof Status>

@@ -10,17 +10,14 @@ export function describePolicy(policy: Policy): string {
   return `${policy.profile}, validity ${formatDuration(policy.validitySeconds)}, unknown serials: ${policy.unknown}, nonce: ${policy.nonce}, max-age: ${maxAge}`
 }
 
+/** What is never taken back. */
+export function endsOf({ compromisedAt, finalAt }: Pick<Issuer, 'compromisedAt' | 'finalAt'>): string[] {
+  return [...(compromisedAt === null ? [] : ['compromised']), ...(finalAt === null ? [] : ['final'])]
+}
+
 /** "enabled", "disabled", "compromised", "disabled, final" ... */
-export function stateOf({
-  enabled,
-  compromisedAt,
-  finalAt,
-}: Pick<Issuer, 'enabled' | 'compromisedAt' | 'finalAt'>): string {
-  const words = [
-    ...(enabled ? [] : ['disabled']),
-    ...(compromisedAt === null ? [] : ['compromised']),
-    ...(finalAt === null ? [] : ['final']),
-  ]
+export function stateOf(issuer: Pick<Issuer, 'enabled' | 'compromisedAt' | 'finalAt'>): string {
+  const words = [...(issuer.enabled ? [] : ['disabled']), ...endsOf(issuer)]
   return words.length === 0 ? 'enabled' : words.join(', ')
 }
 

@@ -1,7 +1,10 @@
 /** The deployment as a whole: status, pre-signing, publishing, audit, and the API's own description. */
 import type { Hono } from 'hono'
+import type * as answer from '../admin-api/contract.ts'
 import { ADMIN_PREFIX, ADMIN_ROUTES, AuditQuery, formatTime } from '../admin-api/contract.ts'
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { IssuerState } from '../ports/admin-store.ts'
+import type { IssuerRecord } from '../ports/records.ts'
 import { checkInput, readInput } from './admin-body.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { openAPIDocument } from './admin-openapi.ts'
@@ -13,6 +16,33 @@ const AUDIT_LIMIT = 100
 
 const timeOrNull = (time: UnixSeconds | undefined) => (time === undefined ? null : formatTime(time))
 
+function issuerStatus(
+  state: IssuerState,
+  record: IssuerRecord | undefined,
+  now: UnixSeconds,
+): answer.IssuerStatus {
+  return {
+    id: state.id,
+    name: state.name,
+    enabled: state.enabled,
+    frozen: state.frozen,
+    compromisedAt: timeOrNull(record?.compromisedAt),
+    finalAt: timeOrNull(record?.finalAt),
+    usableResponders: record?.responders.filter((one) => isUsable(one, now)).length ?? 0,
+    responderNotAfter: timeOrNull(state.responderNotAfter),
+    head: state.head,
+    published: state.published,
+    floor: state.floor,
+    k: state.k,
+    slotsDue: state.slotsDue,
+    slotsFailing: state.slotsFailing,
+    entries: state.entries,
+    added: state.added,
+    oldestThisUpdate: timeOrNull(state.oldestThisUpdate),
+    nearestNextUpdate: timeOrNull(state.nearestNextUpdate),
+  }
+}
+
 export function mountOperations(app: Hono, deps: AdminDeps): void {
   const { store } = deps
 
@@ -21,31 +51,13 @@ export function mountOperations(app: Hono, deps: AdminDeps): void {
     const records = globals.schema ? await store.listIssuers() : []
     const problems = findProblems({ globals, issuers: records }, deps, nowMs)
     const { publisher } = globals
+    const recordOf = new Map(records.map((record) => [record.id, record]))
     return {
       ready: problems.length === 0,
       problems,
       now: formatTime(now),
       boundSeconds: deps.boundSeconds,
-      issuers: globals.issuers.map((state) => ({
-        id: state.id,
-        name: state.name,
-        enabled: state.enabled,
-        frozen: state.frozen,
-        usableResponders:
-          records.find(({ id }) => id === state.id)?.responders.filter((one) => isUsable(one, now)).length ??
-          0,
-        responderNotAfter: timeOrNull(state.responderNotAfter),
-        head: state.head,
-        published: state.published,
-        floor: state.floor,
-        k: state.k,
-        slotsDue: state.slotsDue,
-        slotsFailing: state.slotsFailing,
-        entries: state.entries,
-        added: state.added,
-        oldestThisUpdate: timeOrNull(state.oldestThisUpdate),
-        nearestNextUpdate: timeOrNull(state.nearestNextUpdate),
-      })),
+      issuers: globals.issuers.map((state) => issuerStatus(state, recordOf.get(state.id), now)),
       slotsDue: globals.slotsDue,
       oldestThisUpdate: timeOrNull(globals.oldestThisUpdate),
       nearestNextUpdate: timeOrNull(globals.nearestNextUpdate),

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Status } from '../../admin-api/contract.ts'
 import { adminLeaf, run } from '../common-options.ts'
 import type { CommonOptions } from '../context.ts'
+import { endsOf, stateOf } from '../describe.ts'
 import { formatDuration } from '../duration.ts'
 import { EXIT } from '../exit.ts'
 import { formatFields, formatTable } from '../output.ts'
@@ -57,7 +58,7 @@ function describeIssuers({ issuers }: Status): string[] {
     ['ISSUER', 'STATE', 'RESPONDERS', 'SIGNED', 'NEW', 'DUE', 'FAILING', 'NEXT UPDATE', 'LAST CHANGE'],
     issuers.map((issuer) => [
       issuer.name,
-      issuer.frozen ? 'frozen' : issuer.enabled ? 'enabled' : 'disabled',
+      issuer.frozen ? ['frozen', ...endsOf(issuer)].join(', ') : stateOf(issuer),
       String(issuer.usableResponders),
       String(issuer.entries),
       String(issuer.added),
