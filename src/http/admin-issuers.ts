@@ -150,7 +150,7 @@ export function mountIssuers(app: Hono, deps: AdminDeps): void {
         level: 'warning',
         code: 'holdsRemain',
         message:
-          'certificates on hold stay on hold, which public-trust forbids: release or revoke them (R4.13)',
+          'certificates on hold stay on hold, which public-trust forbids: release or revoke them (R4.13); revoked CA certificates need a reason (R4.21)',
       })
     }
     const patch = {

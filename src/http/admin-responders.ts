@@ -1,7 +1,7 @@
 /** Responders of an issuer: several may overlap, so that 90-day delegates roll without a gap. */
 import type { Hono } from 'hono'
 import { ADMIN_ROUTES, type Finding } from '../admin-api/contract.ts'
-import type { IssuerRecord, ResponderRecord, Sequence } from '../ports/records.ts'
+import type { IssuerRecord, ResponderRecord, Sequence, SignatureAlgorithm } from '../ports/records.ts'
 import { readInput } from './admin-body.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { AdminError } from './admin-error.ts'
@@ -30,6 +30,11 @@ function sameResponder(
     (one) => !one.retired && hex(one.certificate) === certificate && hex(one.spki) === hex(record.spki),
   )?.name
 }
+
+const signsWith =
+  (wanted: SignatureAlgorithm) =>
+  ({ algorithm }: ResponderRecord): boolean =>
+    algorithm === wanted
 
 export function mountResponders(app: Hono, deps: AdminDeps): void {
   const { store } = deps
@@ -99,6 +104,9 @@ export function mountResponders(app: Hono, deps: AdminDeps): void {
     if (left.length === 0) {
       const message = `no usable responder is left: ${before.name} answers tryLater when what is signed has expired`
       warnings.push({ level: 'warning', code: 'noResponder', message })
+    } else if (target.algorithm === issuer.policy.algorithm && !left.some(signsWith(target.algorithm))) {
+      const message = `no responder signs with ${target.algorithm} any more, as policy.algorithm asks: the newest signs now`
+      warnings.push({ level: 'warning', code: 'algorithmGone', message })
     }
     return {
       responder: responderView(requireResponder(issuer, String(target.id)), issuer, now),

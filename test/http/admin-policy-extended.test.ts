@@ -166,6 +166,17 @@ describe('the algorithm that signs unless the client prefers another (R1.86, R1.
     expect((await patch(world, { algorithm: 'ecdsa-with-SHA256' })).status).toBe(422)
   })
 
+  test('is no longer there when its last responder is retired, and that is said', async () => {
+    const world = await withIssuer()
+    await addResponder(world, { ...delegate(), name: 'curve' })
+    await patch(world, { algorithm: 'ecdsa-with-SHA256' })
+    const key = await generateKeyPair('Ed25519')
+    const second = certificate(await pki.responderCertificate({ spki: key.spki }))
+    await addResponder(world, { certificate: second, key: privateKey(key.pkcs8), name: 'edwards' })
+    const retired = await world.call('POST', '/issuers/demo/responders/curve/retire', {})
+    expect([retired.status, codes(retired)]).toEqual([200, ['algorithmGone']])
+  })
+
   test('is not Ed25519 under public-trust (R4.8)', async () => {
     const world = adminWorld()
     await world.call('POST', '/issuers', {
