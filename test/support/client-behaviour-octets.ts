@@ -14,6 +14,7 @@ import {
 } from '../fixtures/requests.ts'
 import { type Sending, SPELLINGS, type Wording } from './client-behaviour.ts'
 import type { Requestor, Subject } from './client-behaviour-world.ts'
+import { Random } from './clock.ts'
 
 const NOTHING = new Uint8Array(0)
 const PKIX_OCSP = '2b06010505073001'
@@ -34,12 +35,12 @@ export interface Worded {
   readonly nonce: Uint8Array | undefined
 }
 
-/** @param noise at least as many octets as the nonce has */
+/** @param noise seed of the nonce's octets */
 export async function word(
   wording: Wording,
   subjects: readonly Subject[],
   requestor: Requestor,
-  noise: Uint8Array,
+  noise: number,
 ): Promise<Worded> {
   const certIDs = subjects.map((subject) => certIDOf(wording, subject))
   const nonce = nonceOf(wording, noise)
@@ -63,9 +64,9 @@ function certIDOf({ hash, parameters }: Wording, { hashes, serial }: Subject): U
   return certID({ algorithm: identifier, nameHash, keyHash, serial: tlv(0x02, serial) })
 }
 
-function nonceOf({ nonce, nonceForm }: Wording, noise: Uint8Array): Uint8Array | undefined {
+function nonceOf({ nonce, nonceForm }: Wording, noise: number): Uint8Array | undefined {
   if (nonce === 0) return undefined
-  const octets = noise.subarray(0, nonce)
+  const octets = new Random(noise).octets(nonce)
   // A raw nonce must not look like an OCTET STRING.
   return nonceForm === 'raw' ? Uint8Array.of(0x99, ...octets.subarray(1)) : tlv(0x04, octets)
 }
