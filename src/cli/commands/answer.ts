@@ -38,6 +38,9 @@ const INDEX_ONLY = [
   'profile',
   'hashes',
   'retain',
+  'signedRequests',
+  'requestor',
+  'archiveCutoff',
 ] as const
 
 export function answerCommand(): Command {
@@ -84,7 +87,7 @@ async function answer(options: AnswerOptions): Promise<ExitCode> {
   const output = createOutput(options.json === true)
   const { answerRequest, MAX_REQUEST_BYTES } = await import('../answer/answering.ts')
   const request = await readRequest(options.reqin, MAX_REQUEST_BYTES)
-  const record = await openRecord(options, index, request, output)
+  const record = await openRecord(options, index, request, output).catch(nothingWritten)
   try {
     const made = await answerRequest(request, record)
     write(target, made.der)
@@ -151,6 +154,13 @@ async function openRecord(
   return openIndexRecord(index, serialsOf(request), ({ line, problem }) =>
     output.note(`${name}:${line}: ${problem}`),
   )
+}
+
+/** Exit 1 is for error responses: a key that does not match, or a certificate that is refused, made none. */
+function nothingWritten(error: unknown): never {
+  if (!(error instanceof CLIError) || error.exitCode !== EXIT.no) throw error
+  const { message, hint, code } = error
+  throw new CLIError(EXIT.unknown, message, hint, { code, cause: error })
 }
 
 /** What no request is needs no record: the answer is malformedRequest. */
