@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { NGINX_PROGRAM, nginxConfiguration } from '../matrix/nginx.ts'
 import { documented } from '../matrix/tls-pages.ts'
-import { freePort, pause, startTLSServer } from '../matrix/tls-programs.ts'
+import { freePort, pause, runWithoutInput, startTLSServer } from '../matrix/tls-programs.ts'
 
 const ORIGIN = 'http://edge-ocsp.example.net'
 
@@ -45,8 +45,8 @@ export interface CachingProxy {
   holds(target: string): boolean
   /** Drops the one copy of this path: its file is called by the MD5 of its key. @throws Error when none comes to be there */
   purge(target: string): Promise<void>
-  /** Drops all copies. @returns how many */
-  purgeAll(): number
+  /** Drops all copies, with the documented command. @returns how many */
+  purgeAll(): Promise<number>
   stop(): Promise<void>
 }
 
@@ -85,10 +85,11 @@ export async function startCachingProxy(origin: string): Promise<CachingProxy> {
         throw new Error(`${file} is not of ${target}`)
       rmSync(file)
     },
-    purgeAll() {
-      const all = files()
-      for (const file of all) rmSync(file)
-      return all.length
+    async purgeAll() {
+      const all = files().length
+      const places = { '/var/cache/nginx/ocsp': store('documented') }
+      await runWithoutInput('sh', ['-c', documented('Behind a proxy or CDN', 'sh purge', places)], folder)
+      return all - files().length
     },
     async stop() {
       agent.destroy()
