@@ -40,8 +40,8 @@ export interface PolicyOptions {
 
 /** Of `issuer set` alone: with `issuer add`, --algorithm is that of the first responder. */
 export interface AlgorithmOption {
-  /** null: that of the newest responder. */
-  readonly algorithm?: PolicyInput['algorithm']
+  /** `newest`: that of the newest responder. */
+  readonly algorithm?: NonNullable<PolicyInput['algorithm']> | typeof NEWEST
 }
 
 export function addPolicyOptions(command: Command, on: 'add' | 'set' = 'add'): Command {
@@ -120,9 +120,10 @@ export function parseHash(text: string, what: string): HashAlgorithm {
   return found
 }
 
-function parseAlgorithm(text: string): NonNullable<AlgorithmOption['algorithm']> | null {
-  if (text.toLowerCase() === NEWEST) return null
-  const found = SignatureAlgorithmName.options.find((name) => name.toLowerCase() === text.toLowerCase())
+function parseAlgorithm(text: string): NonNullable<AlgorithmOption['algorithm']> {
+  const found = ([NEWEST, ...SignatureAlgorithmName.options] as const).find(
+    (name) => name.toLowerCase() === text.toLowerCase(),
+  )
   if (found !== undefined) return found
   throw usageError(
     `--algorithm: "${text}" is not one that a responder signs with`,
@@ -137,6 +138,7 @@ function parseAlgorithm(text: string): NonNullable<AlgorithmOption['algorithm']>
  */
 export function readPolicy(options: PolicyOptions, recorded?: AlgorithmOption): PolicyInput | undefined {
   const isNew = recorded === undefined
+  const algorithm = recorded?.algorithm
   checkUnknown(options)
   const requestors = readRequestors(options)
   checkSignedRequests(options.signedRequests ?? (isNew ? 'ignore' : undefined), requestors, isNew)
@@ -152,7 +154,7 @@ export function readPolicy(options: PolicyOptions, recorded?: AlgorithmOption): 
     ...(options.signedRequests === undefined ? {} : { signedRequests: options.signedRequests }),
     ...(requestors === undefined ? {} : { requestors }),
     ...(options.archiveCutoff === undefined ? {} : { archiveCutoff: options.archiveCutoff }),
-    ...(recorded?.algorithm === undefined ? {} : { algorithm: recorded.algorithm }),
+    ...(algorithm === undefined ? {} : { algorithm: algorithm === NEWEST ? null : algorithm }),
   }
   return Object.keys(policy).length === 0 ? undefined : policy
 }
