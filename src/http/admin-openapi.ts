@@ -1,5 +1,4 @@
 /** The OpenAPI 3.1 document, made of the contract: it cannot say other than what is checked. */
-import * as z from 'zod/mini'
 import {
   ADMIN_PREFIX,
   ADMIN_ROUTES,
@@ -7,14 +6,9 @@ import {
   CertificateInput,
   ErrorBody,
 } from '../admin-api/contract.ts'
+import { jsonSchemaOf } from './admin-json-schema.ts'
 
 const JSON_TYPE = 'application/json'
-
-/** Fields that can be given, for a request; that come, for an answer. */
-function schemaOf(type: z.ZodMiniType, io: 'input' | 'output'): Record<string, unknown> {
-  const { $schema: _, ...schema } = z.toJSONSchema(type, { io, unrepresentable: 'any' })
-  return schema
-}
 
 function parametersOf(route: AdminRoute): object[] {
   const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
@@ -23,7 +17,7 @@ function parametersOf(route: AdminRoute): object[] {
     required: true,
     schema: { type: 'string' },
   }))
-  const query = route.query === undefined ? undefined : schemaOf(route.query, 'output')['properties']
+  const query = route.query === undefined ? undefined : jsonSchemaOf(route.query, 'output')['properties']
   const inQuery = Object.entries(typeof query === 'object' && query !== null ? query : {}).map(
     ([name, schema]) => ({
       name,
@@ -42,10 +36,13 @@ function operationOf(name: string, route: AdminRoute): object {
     summary,
     parameters: parametersOf(route),
     ...(request !== undefined && {
-      requestBody: { content: { [JSON_TYPE]: { schema: schemaOf(request, 'input') } } },
+      requestBody: { content: { [JSON_TYPE]: { schema: jsonSchemaOf(request, 'input') } } },
     }),
     responses: {
-      [status]: { description: 'Done', content: { [JSON_TYPE]: { schema: schemaOf(response, 'output') } } },
+      [status]: {
+        description: 'Done',
+        content: { [JSON_TYPE]: { schema: jsonSchemaOf(response, 'output') } },
+      },
       default: {
         description: '400, 401, 403, 404, 405, 409, 413, 422, 500 or 503',
         content: { [JSON_TYPE]: { schema: { $ref: '#/components/schemas/Error' } } },
@@ -73,8 +70,8 @@ export function openAPIDocument(origin: string): object {
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
       schemas: {
-        Error: schemaOf(ErrorBody, 'output'),
-        CertificateInput: schemaOf(CertificateInput, 'input'),
+        Error: jsonSchemaOf(ErrorBody, 'output'),
+        CertificateInput: jsonSchemaOf(CertificateInput, 'input'),
       },
     },
   }
