@@ -38,7 +38,7 @@ const LAYERS: Record<string, { may: readonly string[]; dynamic?: readonly string
   jobs: { may: ['ports', 'overlay', 'signing'] },
   cli: {
     may: ['asn1', 'pkix', 'ocsp', 'importers', 'admin-api', 'node', 'commander', 'cli-progress', 'zod'],
-    dynamic: ['cli/answer', 'cli/dev'],
+    dynamic: ['lint', 'cli/answer', 'cli/dev', 'cli/lint', 'cli/probe'],
   },
   'cli/dev': {
     may: [
@@ -73,6 +73,8 @@ const LAYERS: Record<string, { may: readonly string[]; dynamic?: readonly string
       'node',
     ],
   },
+  'cli/lint': { may: ['ocsp', 'pkix', 'lint', 'x509', 'cli'] },
+  'cli/probe': { may: ['asn1', 'ocsp', 'pkix', 'x509', 'cli', 'cli/lint', 'node'] },
   'compose-responder.ts': { may: ['overlay', 'ports', 'responder', 'signing', 'storage'] },
   'compose.ts': {
     may: ['compose-responder.ts', 'env.ts', 'http', 'jobs', 'overlay', 'ports', 'signing', 'storage', 'hono'],
@@ -107,7 +109,7 @@ function importsOf(file: string): Import[] {
 
 /** The layer of a file: its first folder, or its own name; the commands that are responders are layers of their own. */
 function layerOf(path: string): string {
-  return /^cli\/(answer|dev)(?=\/)/.exec(path)?.[0] ?? path.split('/')[0] ?? path
+  return /^cli\/(answer|dev|lint|probe)(?=\/)/.exec(path)?.[0] ?? path.split('/')[0] ?? path
 }
 
 /** What an import reaches: a path below src, or a package. */

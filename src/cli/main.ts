@@ -9,6 +9,7 @@ import { decodeCommand } from './commands/decode.ts'
 import { devCommand } from './commands/dev.ts'
 import { importCommand } from './commands/import.ts'
 import { issuerCommand } from './commands/issuer.ts'
+import { lintCommand } from './commands/lint.ts'
 import { presignCommand } from './commands/presign.ts'
 import { queryCommand } from './commands/query.ts'
 import { responderCommand } from './commands/responder.ts'
@@ -54,6 +55,7 @@ function createProgram(): Command {
     .addCommand(auditCommand())
     .addCommand(queryCommand())
     .addCommand(decodeCommand())
+    .addCommand(lintCommand())
     .addCommand(answerCommand())
   throwInsteadOfExit(program, program)
   return program

@@ -23,6 +23,10 @@ export interface LintFinding {
   /** Name of the check, unique. */
   readonly check: string
   readonly level: LintLevel
+  /** The field, or what holds it: `responses[0]`; '' is the whole response. */
+  readonly path: string
+  /** Octet of the fault, where the octets could not be read. */
+  readonly offset?: number
   /** Where it is, what has to be so, what was found. */
   readonly message: string
 }
@@ -133,7 +137,7 @@ function faultFinding(der: Uint8Array, error: DERError | OCSPDecodeError): LintF
   const path = fieldAt(der, offset)
   const check = faultChecks.find(({ isFault }) => isFault({ reason, offset, path }))
   if (check === undefined) throw error // the last one takes whatever is left
-  return finding(check, undefined, path, error.message)
+  return { ...finding(check, undefined, path, error.message), offset }
 }
 
 function finding(
@@ -145,7 +149,7 @@ function finding(
   const { id, name, rule } = check
   const where = path === '' ? '' : `${path}: `
   const found = detail === true ? '' : ` (${detail})`
-  return { id, check: name, level: levelOf(check.level, profile), message: `${where}${rule}${found}` }
+  return { id, check: name, level: levelOf(check.level, profile), path, message: `${where}${rule}${found}` }
 }
 
 function levelOf(rule: LevelRule, profile: LintProfile | undefined): LintLevel {

@@ -61,6 +61,62 @@ function basicAt(der: Uint8Array): Element | undefined {
   return response && elementAt(der, response.content)
 }
 
+/**
+ * The other way round: where a field begins; when it is not there, what it would stand in.
+ * @param path as `fieldAt` and findings have it, with the name of a field behind it or not
+ */
+export function offsetOf(der: Uint8Array, path: string): number {
+  const basic = basicAt(der)
+  if (basic === undefined) return 0
+  const [first = '', ...rest] = path.split('.')
+  const isOfData = first !== 'tbsResponseData' && DATA.some(([, name]) => name === nameOf(first))
+  const steps = isOfData ? ['tbsResponseData', first, ...rest] : [first, ...rest]
+  let [element, fields]: [Element, Fields] = [basic, BASIC]
+  for (const step of steps) {
+    const found = childOf(der, element, fields, nameOf(step))
+    if (found === undefined) break
+    element = found.element
+    if (found.inside === 'list') {
+      const index = /\[(\d+)\]$/.exec(step)?.[1]
+      const item = index === undefined ? undefined : itemOf(der, element, Number(index))
+      if (item === undefined) break
+      element = item
+      fields = SINGLE
+    } else fields = found.inside ?? []
+  }
+  return element.start
+}
+
+function nameOf(step: string): string {
+  return step.replace(/\[\d+\]$/, '')
+}
+
+function childOf(
+  der: Uint8Array,
+  parent: Element,
+  fields: Fields,
+  name: string,
+): { readonly element: Element; readonly inside: Fields | 'list' | undefined } | undefined {
+  let [at, next] = [parent.content, 0]
+  while (at < parent.end) {
+    const found = fields.findIndex(([tag], i) => i >= next && tag === der[at])
+    const element = elementAt(der, at)
+    const field = fields[found]
+    if (field === undefined || element === undefined) return undefined
+    if (field[1] === name) return { element, inside: field[2] }
+    next = found + 1
+    while (fields[next]?.[1] === field[1]) next += 1
+    at = element.end
+  }
+  return undefined
+}
+
+function itemOf(der: Uint8Array, list: Element, index: number): Element | undefined {
+  let item = elementAt(der, list.content)
+  for (let i = 0; i < index && item !== undefined; i += 1) item = elementAt(der, item.end)
+  return item
+}
+
 function descend(der: Uint8Array, parent: Element, offset: number, fields: Fields): string {
   let [at, next] = [parent.content, 0]
   while (at < parent.end) {

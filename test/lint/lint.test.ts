@@ -29,6 +29,7 @@ describe('RFC 9919 appendix B.5', () => {
         id: 'R1.62',
         check: 'this-update-after-produced-at',
         level: 'error',
+        path: 'responses[0]',
         message:
           'responses[0]: thisUpdate has to be at or before producedAt (20240403123747Z > 20240402123747Z)',
       },
