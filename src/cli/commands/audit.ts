@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createReadStream } from 'node:fs'
+import { createReadStream, existsSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import { type AuditLine, collectFinalStates } from '../audit-lines.ts'
 import { type ReplaySummary, replay } from '../audit-replay.ts'
@@ -10,7 +10,6 @@ import { describePublication } from '../describe.ts'
 import { EXIT, type ExitCode, usageError } from '../exit.ts'
 import { formatCount } from '../output.ts'
 import { startProgress } from '../progress.ts'
-import { isFile } from '../serial.ts'
 
 interface ExportOptions extends CommonOptions {
   readonly after?: number
@@ -87,7 +86,7 @@ function replayCommand(): Command {
 
 async function replayAudit(context: Context, file: string): Promise<ExitCode> {
   const { client, output } = context
-  if (file !== '-' && !isFile(file))
+  if (file !== '-' && !existsSync(file))
     throw usageError(`${file}: no such file`, 'Name the output of "edge-ocsp audit export".')
   const name = file === '-' ? 'standard input' : file
   const source = file === '-' ? process.stdin : createReadStream(file)

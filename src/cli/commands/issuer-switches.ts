@@ -79,7 +79,7 @@ function compromiseCommand(): Command {
         const params = { issuer: issuerReference(issuer) }
         const time = options.time === undefined ? undefined : parseTime(options.time, '--time')
         confirm(options, `every certificate of ${issuer}, recorded or not, will be "revoked" for good`)
-        const change = await context.client.call('compromiseIssuer', { params, body: { time } })
+        const change = await context.client.callPatiently('compromiseIssuer', { params, body: { time } })
         const { name, compromisedAt } = change.issuer
         return printChange(
           context,
@@ -103,7 +103,7 @@ function finalizeCommand(): Command {
       run(options, async (context) => {
         const params = { issuer: issuerReference(issuer) }
         confirm(options, `nothing of ${issuer} can be changed any more, and its next responses have no end`)
-        const change = await context.client.call('finalizeIssuer', { params, body: {} })
+        const change = await context.client.callPatiently('finalizeIssuer', { params, body: {} })
         const { name, finalAt } = change.issuer
         const code = printChange(
           context,
