@@ -3,6 +3,15 @@
  * every dialect, and is 7 KB gzip of the Worker for a document that few ask for; the tests hold this one against it.
  */
 import * as z from 'zod/mini'
+// By name: `z.core` as a value would keep all of zod in the Worker, every language included.
+import {
+  $ZodCheckGreaterThan,
+  $ZodCheckLessThan,
+  $ZodCheckMaxLength,
+  $ZodCheckMinLength,
+  $ZodCheckNumberFormat,
+  $ZodCheckRegex,
+} from 'zod/v4/core'
 
 export type JSONSchema = Record<string, unknown>
 
@@ -58,15 +67,15 @@ interface Limits {
 function limitsOf(schema: z.core.$ZodType): Limits {
   const limits: Limits = {}
   for (const check of [schema, ...(schema._zod.def.checks ?? [])]) {
-    if (check instanceof z.core.$ZodCheckNumberFormat) {
+    if (check instanceof $ZodCheckNumberFormat) {
       limits.isInteger = true
       limits.minimum ??= Number.MIN_SAFE_INTEGER
       limits.maximum ??= Number.MAX_SAFE_INTEGER
-    } else if (check instanceof z.core.$ZodCheckGreaterThan) limits.minimum = check._zod.def.value
-    else if (check instanceof z.core.$ZodCheckLessThan) limits.maximum = check._zod.def.value
-    else if (check instanceof z.core.$ZodCheckMinLength) limits.minimum = check._zod.def.minimum
-    else if (check instanceof z.core.$ZodCheckMaxLength) limits.maximum = check._zod.def.maximum
-    else if (check instanceof z.core.$ZodCheckRegex) limits.pattern = check._zod.def.pattern.source
+    } else if (check instanceof $ZodCheckGreaterThan) limits.minimum = check._zod.def.value
+    else if (check instanceof $ZodCheckLessThan) limits.maximum = check._zod.def.value
+    else if (check instanceof $ZodCheckMinLength) limits.minimum = check._zod.def.minimum
+    else if (check instanceof $ZodCheckMaxLength) limits.maximum = check._zod.def.maximum
+    else if (check instanceof $ZodCheckRegex) limits.pattern = check._zod.def.pattern.source
   }
   return limits
 }
