@@ -34,7 +34,7 @@ const BARRED_REASONS: ReadonlySet<string | undefined> = new Set(['cACompromise',
 export type PlannedOutcome = 'added' | 'changed' | 'unchanged' | { readonly refused: string }
 
 /**
- * The law of the record (storage/certificate-changes.ts).
+ * The law of the record (storage/certificate-plan.ts).
  * @param current undefined: not recorded
  */
 export function planRecord(
