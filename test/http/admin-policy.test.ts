@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { addIssuer, certificate, DAY, delegate, pki } from './admin-pki.ts'
-import { adminWorld } from './admin-world.ts'
+import { basicConstraints, keyUsage } from '../../src/cli/dev/issue-certificate.ts'
+import { makeTestPKI } from '../support/pki.ts'
+import { addIssuer, certificate, DAY, delegate, pki, privateKey } from './admin-pki.ts'
+import { adminWorld, NOW } from './admin-world.ts'
 
 describe('the policy of an issuer (R8.3)', () => {
   const HOUR = 3600
@@ -79,5 +81,37 @@ describe('the policy of an issuer (R8.3)', () => {
     ])
     expect(answer.text).toContain('noNoCheck')
     expect((await world.call('GET', '/issuers/demo')).at('policy.profile')).toBe('private')
+  })
+
+  test('a CA key without digitalSignature signs nothing under public-trust, added or there already (R4.6)', async () => {
+    const plain = await makeTestPKI({
+      now: NOW,
+      caName: 'Certificates alone',
+      delegated: false,
+      caExtensions: [basicConstraints(true), keyUsage('keyCertSign', 'cRLSign')],
+    })
+    const body = {
+      certificate: certificate(plain.issuer.certificate),
+      name: 'demo',
+      responder: { signWithCA: true, key: privateKey(plain.issuer.pkcs8) },
+    }
+    const strict = { ...body, policy: { profile: 'public-trust' } }
+    const refused = await adminWorld().call('POST', '/issuers', strict)
+    expect([refused.status, refused.at('error.findings.0.code')]).toEqual([422, 'noDigitalSignature'])
+    const world = adminWorld()
+    expect((await world.call('POST', '/issuers', body)).status).toBe(201)
+    const patched = await world.call('PATCH', '/issuers/demo', { policy: { profile: 'public-trust' } })
+    expect([patched.status, patched.at('error.findings.0.code')]).toEqual([422, 'noDigitalSignature'])
+  })
+
+  test('a delegate with less than 8 hours left is refused under public-trust, and warned of under private (R1.66, R4.32)', async () => {
+    const ending = certificate(await pki.responderCertificate({ notAfter: NOW + 8 * HOUR - 1 }))
+    const responder = { ...delegate(), certificate: ending }
+    const strict = await addIssuer(adminWorld(), { policy: { profile: 'public-trust' }, responder })
+    expect([strict.status, strict.at('error.field')]).toEqual([422, 'responder.certificate'])
+    expect(strict.text).toContain('expiresSoon')
+    const warned = await addIssuer(adminWorld(), { responder })
+    expect(warned.status).toBe(201)
+    expect(warned.text).toContain('expiresSoon')
   })
 })
