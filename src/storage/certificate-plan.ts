@@ -154,7 +154,7 @@ const AUDIT = `${PLAN}
     i.id, p.serial, i.seq, json_patch(
       json_object('from', p.old, 'to', p.goal, 'revocationTime', p.new_time, 'reason', p.new_reason,
         'previousTime', p.old_time, 'previousReason', p.old_reason, 'notBefore', p.nb, 'notAfter', p.na),
-      json_object('isCA', iif(p.ca OR p.old_ca, 1, NULL), 'extensions', lower(hex(coalesce(p.ext, p.old_ext)))))
+      json_object('isCA', iif(p.ca OR p.old_ca, 1, NULL), 'extensions', nullif(lower(hex(coalesce(p.ext, p.old_ext))), '')))
   FROM plan p JOIN issuers i ON i.id = ?1
   WHERE p.act IN ('change', 'resolve') OR (p.act = 'add' AND (p.goal <> 0 OR p.reserved))
     OR (p.act = 'extend' AND p.old IN (1, 2))

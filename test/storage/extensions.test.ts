@@ -204,6 +204,18 @@ describe('extensions of a certificate (R4.53, R1.81, R1.84, R1.91)', () => {
     ])
   })
 
+  test('stand in the audit only where there are any, like the mark of a CA', async () => {
+    await add(good(1), good(2, { isCA: true, extensions: der(HASH) }))
+    const detail = async (n: number) => {
+      await admin.changeStatus(issuer, serial(n), { to: 'revoked' }, tick())
+      return (await detailOf('certificate.revoked')) ?? {}
+    }
+    const plain = Object.keys(await detail(1))
+    expect(plain).toContain('previousTime')
+    for (const name of ['isCA', 'extensions']) expect(plain).not.toContain(name)
+    expect(await detail(2)).toMatchObject({ isCA: 1, extensions: Buffer.from(der(HASH)).toString('hex') })
+  })
+
   test('are merged with what another has just written, not over it', async () => {
     await add(good(1, { extensions: der(HASH) }), good(2))
     let raced = 0
