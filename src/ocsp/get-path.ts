@@ -183,20 +183,23 @@ function dataEnd(text: PathText, at: number): number | undefined {
  * that is still there.
  */
 function recoverMergedSlashes(text: PathText, boundaries: readonly number[], start: number): Uint8Array[] {
-  const budget = { candidates: MAX_CANDIDATES, characters: MAX_CANDIDATE_CHARACTERS, exhausted: false }
-  const found: Uint8Array[] = []
+  const budget = { candidates: MAX_CANDIDATES, characters: MAX_CANDIDATE_CHARACTERS }
+  let areTooMany = false
   for (const at of boundaries.slice(0, MAX_MERGED)) {
     const length = characterCount(text.values, at)
+    const found: Uint8Array[] = []
+    let areAll = true
     for (const end of text.slashEnds ? [text.end, text.end - 1] : [text.end]) {
       const missing = length - (end - at)
-      if (missing > 0) collectRepairs(text.values.subarray(at, end), missing, budget, found)
+      if (missing > 0)
+        areAll = collectRepairs(text.values.subarray(at, end), missing, budget, found) && areAll
     }
-    // What begins later lies inside this request.
-    if (found.length > 0) return found
+    // What begins later lies inside this request. If these are not all of its candidates, the one that is meant may be missing.
+    if (found.length > 0 && areAll) return found
+    areTooMany ||= !areAll
   }
-  if (budget.exhausted) {
+  if (areTooMany)
     throw new OCSPDecodeError('requestTooLarge', start, 'too many ways to put merged slashes back')
-  }
   throw new OCSPDecodeError('badBase64', start)
 }
 
@@ -214,19 +217,23 @@ function lonelySlashes(data: Uint8Array): number[] {
 interface RepairBudget {
   candidates: number
   characters: number
-  exhausted: boolean
 }
 
-/** Tries every way to spread `missing` slashes over the places where one stands, if all of them are within the budget. */
-function collectRepairs(data: Uint8Array, missing: number, budget: RepairBudget, found: Uint8Array[]): void {
+/**
+ * Tries every way to spread `missing` slashes over the places where one stands.
+ * @returns false, with nothing tried, when they are not within the budget
+ */
+function collectRepairs(
+  data: Uint8Array,
+  missing: number,
+  budget: RepairBudget,
+  found: Uint8Array[],
+): boolean {
   const slashes = lonelySlashes(data)
-  if (slashes.length === 0) return
+  if (slashes.length === 0) return true
   const length = data.length + missing
   const ways = combinations(missing, slashes.length)
-  if (ways > budget.candidates || ways * length > budget.characters) {
-    budget.exhausted = true
-    return
-  }
+  if (ways > budget.candidates || ways * length > budget.characters) return false
   budget.candidates -= ways
   budget.characters -= ways * length
   const repaired = new Uint8Array(length)
@@ -246,6 +253,7 @@ function collectRepairs(data: Uint8Array, missing: number, budget: RepairBudget,
     }
   }
   place(0, missing, 0, 0)
+  return true
 }
 
 /** Ways to spread `items` over `places`: C(items + places - 1, items), at most a little above MAX_CANDIDATES. */

@@ -173,6 +173,17 @@ describe('slashes that a proxy merged (R5.3)', () => {
     expect(refusal(merged(octets))).toMatchObject({ reason: 'requestTooLarge' })
   })
 
+  test('nor are some of them taken for all: data that ends in a slash may end before it, in fewer ways', () => {
+    const zeros = new Uint8Array(20)
+    const octets = request({
+      nameHash: zeros,
+      keyHash: zeros,
+      serial: hex('02 14 008013f00413f03ffff002e0ffbec0fc00007f80'),
+      after: requestExtensions(extension(NONCE_OID, hex('04 06 00fffffcff3f'))),
+    })
+    expect(refusal(merged(octets))).toMatchObject({ reason: 'requestTooLarge' })
+  })
+
   test('hostile targets of 8 KiB end in a typed error', () => {
     for (const target of [
       '/MA'.repeat(2730),
