@@ -104,8 +104,16 @@ function readRequest(path: string): OCSPRequest {
   try {
     return decodeOCSPRequest(readMessage(path))
   } catch (cause) {
-    if (!(cause instanceof DERError) && !(cause instanceof OCSPDecodeError)) throw cause
-    throw new CLIError(EXIT.usage, `${path}: not an OCSP request: ${cause.message}`, undefined, { cause })
+    const isForeign =
+      cause instanceof DERError || cause instanceof OCSPDecodeError || cause instanceof CLIError
+    if (!isForeign) throw cause
+    throw usageError(
+      `${path}: not an OCSP request: ${cause.message}`,
+      'Give the request as DER, PEM or base64.',
+      {
+        cause,
+      },
+    )
   }
 }
 
