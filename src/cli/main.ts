@@ -11,6 +11,7 @@ import { importCommand } from './commands/import.ts'
 import { issuerCommand } from './commands/issuer.ts'
 import { lintCommand } from './commands/lint.ts'
 import { presignCommand } from './commands/presign.ts'
+import { probeCommand } from './commands/probe.ts'
 import { queryCommand } from './commands/query.ts'
 import { responderCommand } from './commands/responder.ts'
 import { revokeCommand, unrevokeCommand } from './commands/revoke.ts'
@@ -55,6 +56,7 @@ function createProgram(): Command {
     .addCommand(auditCommand())
     .addCommand(queryCommand())
     .addCommand(decodeCommand())
+    .addCommand(probeCommand())
     .addCommand(lintCommand())
     .addCommand(answerCommand())
   throwInsteadOfExit(program, program)

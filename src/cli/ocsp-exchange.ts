@@ -99,7 +99,8 @@ export async function exchange(
   }
 }
 
-async function readBody(response: Response): Promise<Uint8Array> {
+/** @throws CLIError (3) when it is longer than any answer */
+export async function readBody(response: Response): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of response.body ?? []) {
