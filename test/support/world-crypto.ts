@@ -1,7 +1,7 @@
 /**
  * The same cryptography without its threads: a world makes thousands of digests and signatures of a few octets, and the way
- * to another thread and back costs more than each of them. Nothing is faked: OpenSSL signs and verifies every time, and what
- * depends on its arguments alone (imported and derived keys, unwrapped ones) is kept.
+ * to another thread and back costs more than each of them. Nothing is faked: OpenSSL signs and verifies; what depends on its
+ * arguments alone (keys imported, derived or unwrapped; whether the same octets verify again) is kept.
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 
@@ -31,12 +31,14 @@ export function cryptoWithoutThreads(): void {
       ? real(algorithm, key, data)
       : Uint8Array.from(sign(null, octets(data), object)).buffer
   })
-  replace('verify', (real) => async (algorithm, key, signature, data) => {
-    const object = ed25519(algorithm, key)
-    return object === undefined
-      ? real(algorithm, key, signature, data)
-      : verify(null, octets(data), object, octets(signature))
-  })
+  replace('verify', (real) =>
+    keeping(async (algorithm, key, signature, data) => {
+      const object = ed25519(algorithm, key)
+      return object === undefined
+        ? real(algorithm, key, signature, data)
+        : verify(null, octets(data), object, octets(signature))
+    }),
+  )
   for (const name of ['deriveKey', 'deriveBits', 'decrypt']) replace(name, keeping)
   replace('importKey', (real) => keeping(async (...values) => imported(await real(...values), values)))
 }
