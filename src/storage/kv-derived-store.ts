@@ -18,6 +18,8 @@ const ROOT_CACHE_SECONDS = 30
 const CACHE_SECONDS = 60
 /** KV refuses an expiration less than 60 s ahead; some are lost on the way. */
 const MIN_EXPIRATION_SECONDS = 75
+/** workerd takes 32 bits of it. What ends later, as last responses do (R4.52), is kept until it is overwritten. */
+const MAX_EXPIRATION: UnixSeconds = 2 ** 31 - 1
 const TIMEOUT_MS = 5_000
 
 export class KVDerivedStore implements DerivedStore {
@@ -60,7 +62,9 @@ export class KVDerivedStore implements DerivedStore {
     expiration: UnixSeconds,
   ): Promise<void> {
     const earliest = Math.ceil(this.#clock.nowMs() / 1000) + MIN_EXPIRATION_SECONDS
-    return this.#write(`b/${issuer}/${k}/${slot}`, bytes, { expiration: Math.max(expiration, earliest) })
+    const end = Math.max(expiration, earliest)
+    const options = end > MAX_EXPIRATION ? undefined : { expiration: end }
+    return this.#write(`b/${issuer}/${k}/${slot}`, bytes, options)
   }
 
   async #read(key: string, cacheTtl: number): Promise<Uint8Array | null> {

@@ -1,6 +1,7 @@
 /** The stores in workerd, over its own D1, KV and Cache API: what test/storage shows on SQLite holds there too. */
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { NO_END } from '../../src/asn1/generalized-time.ts'
 import { slotOf } from '../../src/bundle/slot.ts'
 import type { LeasedSlot } from '../../src/ports/ports.ts'
 import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
@@ -131,6 +132,21 @@ test('KV keeps root, pages and bundles', async () => {
   await kv.writeIssuerPage(9, Uint8Array.of(7).subarray(0))
   expect(await kv.readBundle(9, 1, 0)).toEqual(Uint8Array.of(4, 5, 6))
   expect(await kv.readIssuerPage(9)).toEqual(Uint8Array.of(7))
+})
+
+test('a bundle of last responses, which never ends, is kept without an expiration (R4.52)', async () => {
+  const kv = new KVDerivedStore(env.RESPONSES, { nowMs: () => Date.now() })
+  // workerd takes 32 bits of it: until 2038.
+  for (const [slot, end] of [2 ** 31 - 1, 2 ** 31, NO_END].entries()) {
+    await kv.writeBundle(10, 4, slot, Uint8Array.of(slot), end)
+    expect(await kv.readBundle(10, 4, slot)).toEqual(Uint8Array.of(slot))
+  }
+  const { keys } = await env.RESPONSES.list({ prefix: 'b/10/4/' })
+  expect(keys.map(({ name, expiration }) => [name, expiration])).toEqual([
+    ['b/10/4/0', 2 ** 31 - 1],
+    ['b/10/4/1', undefined],
+    ['b/10/4/2', undefined],
+  ])
 })
 
 test('the edge cache keeps octets by its own keys', async () => {
