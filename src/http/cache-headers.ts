@@ -60,9 +60,13 @@ export function servedHeaders(answer: Answer, now: UnixSeconds): Headers | Recor
   return headers
 }
 
-/** Seconds that a cache may keep it from now on; never negative, never to or past nextUpdate. */
+/**
+ * Seconds that a cache may keep it from now on; never negative, never to or past nextUpdate. Up to freshUntil itself, because
+ * not before then is there a newer answer to be had (R2.11).
+ */
 export function maxAge(answer: StatusAnswer, now: UnixSeconds): number {
-  return Math.max(0, Math.min(answer.maxAgeSeconds, answer.freshUntil - now - MARGIN_SECONDS))
+  const end = (answer.until ?? answer.nextUpdate) - MARGIN_SECONDS
+  return Math.max(0, Math.min(answer.maxAgeSeconds, answer.freshUntil - now, end - now))
 }
 
 /** Whether the client's copy is still the answer (RFC 9110 13.1.2, 13.1.3): If-None-Match wins over If-Modified-Since. */

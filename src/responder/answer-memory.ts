@@ -33,7 +33,10 @@ export class AnswerMemory {
       this.#drop(key, answer)
       return undefined
     }
-    if (now >= refreshAt(answer) && now - held.checkedAt >= RECHECK_SECONDS) return undefined
+    const wantedAt = refreshAt(answer)
+    // Looked up a moment before its time, it is looked up again when it comes: a max-age may end there (R2.11).
+    if (now >= wantedAt && (held.checkedAt < wantedAt || now - held.checkedAt >= RECHECK_SECONDS))
+      return undefined
     this.#answers.delete(key)
     this.#answers.set(key, held)
     return answer

@@ -37,7 +37,7 @@ export interface StatusAnswer extends Window {
   readonly told: readonly Told[]
   /** Bears a nonce: for this request alone (R3.10). */
   readonly personal: boolean
-  /** Last moment at which max-age may reach (exclusive). */
+  /** When caches shall ask again: max-age reaches to it, though never to nextUpdate. */
   readonly freshUntil: UnixSeconds
   /** Cap of max-age in seconds. */
   readonly maxAgeSeconds: number

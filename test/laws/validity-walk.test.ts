@@ -8,6 +8,7 @@ import { decodeOCSPResponse, decodeSuccessfulResponse } from '../../src/ocsp/ocs
 import { publish } from '../../src/overlay/publisher.ts'
 import type { IssuerPolicy } from '../../src/ports/records.ts'
 import { refreshAt } from '../../src/responder/windows.ts'
+import { DATES, DAY, question, Rig, singleOf } from '../conformance/harness.ts'
 import { EPOCH } from '../support/clock.ts'
 import { TEST_POLICY } from '../support/pki.ts'
 import { type Place, World } from '../support/world.ts'
@@ -286,23 +287,21 @@ describe('answers that nobody may keep', () => {
 })
 
 test('public-trust: nothing older than four days is served, though its nextUpdate lies ahead (R4.3, R6.3)', async () => {
-  const days = 86_400
-  world.close()
-  world = await World.create({ seed: 5, maxLagSeconds: 0, validitySeconds: 7 * days }, ['unauthorized'])
-  place = world.makePlace(0)
-  const policy = { ...TEST_POLICY, validitySeconds: 7 * days, profile: 'public-trust' as const }
-  await place.admin.updateIssuer(1, { policy }, world.clock.nowMs())
-  await world.add(place, world.issuer, [
-    { serial: GOOD, status: 'good', notBefore: EPOCH - days, notAfter: EPOCH + 90 * days },
-  ])
-  world.clock.advance(2_000)
-  await world.presign(place, { all: true })
-  const keyless = world.isolate(1, {}, { kek: undefined })
-  const { thisUpdate, nextUpdate } = windowOf(await get({}, keyless))
-  expect(nextUpdate - thisUpdate).toBeGreaterThan(6 * days)
-  world.clock.moveTo(thisUpdate + 4 * days)
-  checkSuccess(await get({}, keyless))
-  world.clock.moveTo(thisUpdate + 4 * days + 1)
-  checkError(await get({}, keyless), 'internalError')
-  checkSuccess(await get()) // who has the key signs anew
+  const rig = new Rig()
+  const ca = await rig.addCA({ name: 'public', policy: { profile: 'public-trust' } })
+  await rig.add(ca, [{ serial: GOOD, status: 'good', ...DATES }])
+  await rig.presign()
+  const keyless = rig.newIsolate(false)
+  const ask = (isolate = keyless) => rig.get(question(ca, GOOD), {}, isolate)
+  const { thisUpdate, nextUpdate } = singleOf(await ask())
+  expect(nextUpdate - thisUpdate).toBeGreaterThan(6 * DAY)
+  for (let now = thisUpdate + 4 * DAY - 5; now <= thisUpdate + 4 * DAY + 5; now += 1) {
+    rig.clock.moveTo(now)
+    const isOver = now > thisUpdate + 4 * DAY
+    const reply = await ask()
+    expect(reply.said, `${now - thisUpdate - 4 * DAY}`).toBe(isOver ? 'internalError' : 'good')
+    if (isOver) expect(reply.headers.get('Cache-Control')).toBe('no-store')
+  }
+  expect((await ask(rig.newIsolate())).said, 'who has the key signs anew').toBe('good')
+  rig.close()
 })
