@@ -152,7 +152,7 @@ function readCanaries(options: ProbeOptions, issuer: CertificateFile): Canary[] 
 
 /** The gate would find fault with every answer, for what is a slip here. */
 function checkPair(certificate: CertificateFile, issuer: CertificateFile): void {
-  if (certificate.x509.checkIssued(issuer.x509)) return
+  if (certificate.x509.checkIssued(issuer.x509) && certificate.x509.verify(issuer.x509.publicKey)) return
   throw usageError(
     `${certificate.path}: ${describeCertificate(certificate)} was not issued by ${issuer.path} (${oneLine(issuer.x509.subject)})`,
     `Its issuer is ${oneLine(certificate.x509.issuer)}: give that certificate with --issuer.`,
