@@ -205,7 +205,8 @@ function hardSerial(hashes: Subject['hashes']): Uint8Array {
   return fail('no such serial number')
 }
 
-async function makeRequestor(now: number): Promise<{ requestor: Requestor; authority: Uint8Array }> {
+/** A certificate that may sign requests, and the CA to name in a policy. */
+export async function makeRequestor(now: number): Promise<{ requestor: Requestor; authority: Uint8Array }> {
   const { issuer } = await makeTestPKI({ now, caName: 'CA of requestors', freshKeys: true })
   const key = await generateKeyPair('ecdsa-with-SHA256')
   const name = distinguishedName({ organization: 'Edge OCSP test', commonName: 'requestor' })
