@@ -152,7 +152,8 @@ export class AdminClient {
     const { code, message, field, hint, findings } = parsed.data.error
     const told = (findings ?? []).filter((finding) => finding.message !== message)
     const lines = [
-      field === undefined ? message : `${field}: ${message}`,
+      // Most messages begin with the field already.
+      field === undefined || message.startsWith(`${field}: `) ? message : `${field}: ${message}`,
       ...told.map((finding) => `  ${finding.level}: ${finding.message}`),
     ]
     return new CLIError(exitCodeOf(status), lines.join('\n'), hint, { code })
