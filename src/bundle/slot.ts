@@ -30,6 +30,15 @@ export function slotRange(slot: number, k: number): { from: number; to: number }
   return { from: slot * size, to: slot * size + size - 1 }
 }
 
+/**
+ * Key of a bundle, in KV and in the caches of data centres. The bundle of the issuer's default signature algorithm has no
+ * algorithm in its key: that is what nearly everybody asks for.
+ */
+export function bundleKey(issuer: number, k: number, slot: number, algorithm?: string): string {
+  const key = `b/${issuer}/${k}/${slot}`
+  return algorithm === undefined ? key : `${key}/${algorithm}`
+}
+
 function checkK(k: number): void {
   if (!Number.isInteger(k) || k < 0 || k > MAX_K) throw new RangeError(`k is ${k}, not 0 to ${MAX_K}`)
 }

@@ -3,7 +3,14 @@
  * Every method may reject with StorageError; none may answer "absent" when it does not know (law 4).
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import type { CertificateRow, IssuerRecord, OverlaySnapshot, ResponderRecord, Sequence } from './records.ts'
+import type {
+  CertificateRow,
+  IssuerRecord,
+  OverlaySnapshot,
+  ResponderRecord,
+  Sequence,
+  SignatureAlgorithm,
+} from './records.ts'
 
 /** Wall clock. In Workers it stands still between I/O: never measure CPU time with it. */
 export interface Clock {
@@ -35,7 +42,13 @@ export interface KeyStore {
 export interface DerivedStore {
   readRoot(): Promise<Uint8Array | null>
   readIssuerPage(issuer: number): Promise<Uint8Array | null>
-  readBundle(issuer: number, k: number, slot: number): Promise<Uint8Array | null>
+  /** @param algorithm of the bundle beside the default one; see bundleKey */
+  readBundle(
+    issuer: number,
+    k: number,
+    slot: number,
+    algorithm?: SignatureAlgorithm,
+  ): Promise<Uint8Array | null>
   writeRoot(bytes: Uint8Array): Promise<void>
   writeIssuerPage(issuer: number, bytes: Uint8Array): Promise<void>
   /** @param expiration Unix seconds after which KV may drop it (the last nextUpdate + 1 h; at least 60 s ahead) */
@@ -45,6 +58,7 @@ export interface DerivedStore {
     slot: number,
     bytes: Uint8Array,
     expiration: UnixSeconds,
+    algorithm?: SignatureAlgorithm,
   ): Promise<void>
 }
 

@@ -72,7 +72,7 @@ export interface Question {
 
 /**
  * One key for every spelling of the same question. With the configuration: under another policy for serials that are not
- * recorded, or for caching, answers differ. With the algorithm when it is not the default; what follows begins with a digit,
+ * recorded, or for caching, answers differ. With the algorithm when the client prefers one; what follows begins with a digit,
  * so no serial number can look like one.
  */
 export function questionKey({ issuer, first, algorithm }: Question): string {

@@ -1,18 +1,20 @@
 /**
  * Pre-signed answers: the bundle of a slot from isolate memory, the data centre's cache, or KV. Each tier is optional; a
- * fault in one is a miss. What a bundle says is believed only if it is current and as new as the overlay demands.
+ * fault in one is a miss. What a bundle says is believed only if it is current and as new as the overlay demands. A client
+ * that prefers an algorithm is answered from the bundle of that algorithm (R1.87).
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { BundleEntry, BundleWindow } from '../bundle/bundle-format.ts'
 import { Bundle } from '../bundle/bundle-format.ts'
-import { slotOf } from '../bundle/slot.ts'
+import { bundleKey, slotOf } from '../bundle/slot.ts'
 import type { CertStatus } from '../ocsp/cert-status.ts'
 import type { DerivedStore, EdgeCache } from '../ports/ports.ts'
-import type { Sequence } from '../ports/records.ts'
+import type { Sequence, SignatureAlgorithm } from '../ports/records.ts'
 import { SingleFlight } from '../ports/single-flight.ts'
 import type { Origin, StatusAnswer } from './answer.ts'
 import { statusAnswer } from './answer.ts'
 import type { Asked, Query } from './query.ts'
+import { responderFor, signatureAlgorithmIn } from './signature-choice.ts'
 import { isCurrent, refreshAt } from './windows.ts'
 
 /** A slot is not looked up in KV again within this time, whatever the last look-up gave. */
@@ -53,6 +55,16 @@ interface Found {
   readonly origin: Origin
 }
 
+/** Which bundle is looked at, and what its answer has to be signed with. */
+interface Place {
+  readonly key: string
+  readonly issuer: number
+  readonly k: number
+  readonly slot: number
+  /** In the key; undefined for the bundle of the default algorithm. */
+  readonly algorithm: SignatureAlgorithm | undefined
+}
+
 export class BundleSource {
   readonly #ports: BundlePorts
   readonly #held = new Map<string, Held>()
@@ -66,8 +78,11 @@ export class BundleSource {
 
   /** The pre-signed answer to a question of one CertID, if there is a usable one. Never rejects. */
   async find(query: Query, now: UnixSeconds): Promise<StatusAnswer | undefined> {
-    const { issuer, first } = query
-    const found = await this.#find(query, first, now)
+    const { issuer, first, algorithm } = query
+    const found =
+      algorithm === undefined
+        ? await this.#find(query, first, now, undefined)
+        : await this.#preferred(query, algorithm, now)
     if (found === undefined) return undefined
     const variant = found.bundle.variants.findIndex((v) => v.hashAlgorithm === first.hashAlgorithm)
     const der = variant < 0 ? undefined : rebuilt(found, variant)
@@ -87,16 +102,38 @@ export class BundleSource {
 
   /** What a usable entry proves about one CertID under a fresh overlay, so that D1 need not be asked. Never rejects. */
   async prove(query: Query, asked: Asked, now: UnixSeconds): Promise<ProvenStatus | undefined> {
-    const found = await this.#find(query, asked, now)
+    const found = await this.#find(query, asked, now, undefined)
     if (found === undefined) return undefined
     const { certStatus, singleExtensions } = found.entry
     return { certStatus, since: found.window.thisUpdate, asOf: found.bundle.asOf, singleExtensions }
   }
 
-  async #find(query: Query, asked: Asked, now: UnixSeconds): Promise<Found | undefined> {
+  /**
+   * The default algorithm stands in the default bundle, and where another was the default when that was built, in a bundle of
+   * its own still.
+   */
+  async #preferred(
+    query: Query,
+    algorithm: SignatureAlgorithm,
+    now: UnixSeconds,
+  ): Promise<Found | undefined> {
+    const isDefault = responderFor(query.issuer, now)?.algorithm === algorithm
+    for (const place of isDefault ? [undefined, algorithm] : [algorithm]) {
+      const found = await this.#find(query, query.first, now, place)
+      if (found !== undefined && algorithmOf(found) === algorithm) return found
+    }
+    return undefined
+  }
+
+  async #find(
+    query: Query,
+    asked: Asked,
+    now: UnixSeconds,
+    algorithm: SignatureAlgorithm | undefined,
+  ): Promise<Found | undefined> {
     const { issuer, at } = query
     const slot = slotOf(asked.hash, at.k)
-    const key = `b/${issuer.id}/${at.k}/${slot}`
+    const key = bundleKey(issuer.id, at.k, slot, algorithm)
     const held = this.#touch(key)
     const profile = issuer.policy.profile
     const inMemory =
@@ -105,7 +142,7 @@ export class BundleSource {
     if (settled || (held !== undefined && now - held.checkedAt < RECHECK_SECONDS)) return inMemory
     if (this.#flights.size >= MAX_READS) return inMemory
 
-    const place = { key, issuer: issuer.id, k: at.k, slot }
+    const place: Place = { key, issuer: issuer.id, k: at.k, slot, algorithm }
     const preferKV = held !== undefined // what this data centre gave before was not enough
     const read = await this.#flights.run(key, () => this.#read(place, preferKV, now)).catch(() => undefined)
     const fetched =
@@ -118,11 +155,11 @@ export class BundleSource {
   }
 
   async #read(
-    place: { key: string; issuer: number; k: number; slot: number },
+    place: Place,
     skipCache: boolean,
     now: UnixSeconds,
   ): Promise<{ bundle: Bundle | undefined; origin: Origin }> {
-    const { key, issuer, k, slot } = place
+    const { key, issuer, k, slot, algorithm } = place
     if (!skipCache) {
       const cached = opened(await this.#ports.cache.match(key).catch(() => undefined), issuer, k, slot)
       if (cached !== undefined) {
@@ -130,7 +167,7 @@ export class BundleSource {
         return { bundle: cached, origin: 'cache' }
       }
     }
-    const bytes = await this.#ports.derived.readBundle(issuer, k, slot).catch(() => null)
+    const bytes = await this.#ports.derived.readBundle(issuer, k, slot, algorithm).catch(() => null)
     const bundle = opened(bytes ?? undefined, issuer, k, slot)
     this.#hold(key, bundle, now)
     if (bundle !== undefined && bytes !== null) {
@@ -198,6 +235,16 @@ function usable(
 function rebuilt(found: Found, variant: number): Uint8Array | undefined {
   try {
     return found.bundle.response(found.entry, variant)
+  } catch {
+    return undefined
+  }
+}
+
+/** What the entry's signature was made with; undefined when that cannot be read. */
+function algorithmOf({ bundle, window }: Found): SignatureAlgorithm | undefined {
+  const identifier = bundle.responders[window.responder]?.signatureAlgorithm
+  try {
+    return identifier === undefined ? undefined : signatureAlgorithmIn(identifier)
   } catch {
     return undefined
   }

@@ -1,6 +1,6 @@
 /**
- * Copies of live-signed answers in the data centre's cache, under keys of our own: issuer, its configuration, hash and
- * serial. A copy is eight octets of asOf and the response; all else is read from the response itself and checked.
+ * Copies of live-signed answers in the data centre's cache, under keys of our own: issuer, its configuration, hash, serial,
+ * and the algorithm that a client prefers. A copy is eight octets of asOf and the response; all else is read from the response itself and checked.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { decodeSuccessfulResponse } from '../ocsp/ocsp-response.ts'
@@ -49,8 +49,9 @@ export class LiveCopies {
   }
 }
 
-function keyOf({ issuer, first }: Query): string {
-  return `a/${issuer.id}/${issuer.configRev}/${first.hashAlgorithm}/${formatSerial(first.serial)}`
+function keyOf({ issuer, first, algorithm }: Query): string {
+  const key = `a/${issuer.id}/${issuer.configRev}/${first.hashAlgorithm}/${formatSerial(first.serial)}`
+  return algorithm === undefined ? key : `${key}/${algorithm}`
 }
 
 async function checked(copy: Uint8Array, query: Query, now: UnixSeconds): Promise<StatusAnswer | undefined> {

@@ -27,7 +27,7 @@ export interface Query {
   readonly asked: readonly Asked[]
   /** The nonce if this issuer echoes nonces. */
   readonly nonce: Nonce | undefined
-  /** What to sign with when it is not the issuer's default: a wish of the client's (R1.86). */
+  /** What the answer is to be signed with: a wish of the client's that a responder can fulfil (R1.86). */
   readonly algorithm?: SignatureAlgorithm
 }
 

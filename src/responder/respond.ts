@@ -177,18 +177,18 @@ function isUsable(
 
 /** Memory, bundle, cache copy, signature now: every tier but the last is optional. */
 async function lookUp(query: Query, now: number, ports: ResponderPorts): Promise<StatusAnswer> {
-  if (query.asked.length > 1) return ports.live.answer(query)
-  if (query.nonce !== undefined) {
-    try {
-      return await ports.live.answer(query)
-    } catch (error) {
-      // No key, or no more of it for nonces: the most complete answer possible is one without (R2.3, R3.13).
-      const without = isUnableToSign(error) ? await stored(query, now, ports) : undefined
-      if (without === undefined) throw error
-      return without
-    }
+  const { asked, nonce, algorithm } = query
+  try {
+    if (asked.length > 1 || nonce !== undefined) return await ports.live.answer(query)
+    return (await stored(query, now, ports)) ?? (await signed(query, now, ports))
+  } catch (error) {
+    if (!isUnableToSign(error)) throw error
+    if (algorithm !== undefined) return lookUp(byDefault(query), now, ports) // the next that is possible (R1.86)
+    // No key, or no more of it for nonces: the most complete answer possible is one without (R2.3, R3.13).
+    const without = asked.length === 1 && nonce !== undefined ? await stored(query, now, ports) : undefined
+    if (without === undefined) throw error
+    return without
   }
-  return (await stored(query, now, ports)) ?? (await signed(query, now, ports))
 }
 
 async function stored(query: Query, now: number, ports: ResponderPorts): Promise<StatusAnswer | undefined> {

@@ -13,6 +13,7 @@ import {
 } from '../pkix/algorithm-identifier.ts'
 import type { IssuerRecord, ResponderRecord, SignatureAlgorithm } from '../ports/records.ts'
 import { equalOctets } from './equal-octets.ts'
+import { leastWindow } from './windows.ts'
 
 /** What choosing looks at. */
 export type Choosing = Pick<IssuerRecord, 'policy' | 'responders'>
@@ -51,20 +52,9 @@ export function activeAlgorithms(issuer: Choosing, now: UnixSeconds): readonly S
  * between the first two, the algorithm of the issuer's CRL, has no source: this responder never sees a CRL of the CAs that it
  * answers for, and guessing from their certificates would turn a default that operators set into one that they did not.
  * @param requestAlgorithm of a signature over the request that was verified
- * @returns undefined for the default, so that whoever asks for it shares what everybody else gets
+ * @returns undefined when nothing is asked for that a responder has; the default has one answer for all who do not care
  */
 export function chooseAlgorithm(
-  issuer: Choosing,
-  preferred: readonly PreferredSignatureAlgorithm[],
-  requestAlgorithm: SignatureAlgorithm | undefined,
-  now: UnixSeconds,
-): SignatureAlgorithm | undefined {
-  if (preferred.length === 0 && requestAlgorithm === undefined) return undefined
-  const chosen = firstPossible(issuer, preferred, requestAlgorithm, now)
-  return chosen === responderFor(issuer, now)?.algorithm ? undefined : chosen
-}
-
-function firstPossible(
   issuer: Choosing,
   preferred: readonly PreferredSignatureAlgorithm[],
   requestAlgorithm: SignatureAlgorithm | undefined,
@@ -86,6 +76,11 @@ const PSS_SHA256 = [
   '3034a00f300d06096086480165030402010500a11c301a06092a864886f70d010108300d06096086480165030402010500a203020120',
   '3030a00d300b0609608648016503040201a11a301806092a864886f70d010108300b0609608648016503040201a203020120',
 ]
+
+/** The same of the DER that a bundle has. @throws DERError */
+export function signatureAlgorithmIn(identifier: Uint8Array): SignatureAlgorithm | undefined {
+  return signatureAlgorithmOf(readAlgorithmIdentifier(new DERReader(identifier)))
+}
 
 /** The algorithm that an identifier names, undefined when it is not one that a responder can have. */
 export function signatureAlgorithmOf({
@@ -129,9 +124,10 @@ function newestValid(
   now: UnixSeconds,
   algorithm?: SignatureAlgorithm,
 ): ResponderRecord | undefined {
+  const least = leastWindow(policy)
   let newest: ResponderRecord | undefined
   for (const responder of responders) {
-    if (responder.retired || responder.notBefore > now || responder.notAfter <= now) continue
+    if (responder.retired || responder.notBefore > now || responder.notAfter - now < least) continue
     if (algorithm !== undefined && responder.algorithm !== algorithm) continue
     if (policy.profile === 'public-trust' && responder.algorithm === 'Ed25519') continue // not in BR 7.1.3.2 (R4.8)
     if (newest === undefined || responder.notBefore > newest.notBefore) newest = responder

@@ -59,7 +59,7 @@ export function windowFrom(
   const room = isPublic ? Math.max(0, validitySeconds - LEAST_PUBLIC_WINDOW_SECONDS) : validitySeconds
   const shorter = Math.min(room, Math.floor((validitySeconds / JITTER_SHARE) * (jitter / 0x1_0000_0000)))
   const nextUpdate = Math.min(thisUpdate + validitySeconds - 1 - shorter, notAfter)
-  const least = isPublic ? MIN_PUBLIC_SECONDS : 1
+  const least = leastWindow(policy)
   if (nextUpdate - t0 < least)
     throw new SigningError(
       'responderExpired',
@@ -82,6 +82,11 @@ export function windowOf(
     producedAt: t0,
     nextUpdate: NO_END,
   }
+}
+
+/** Seconds that whoever signs must have left: the shortest window that the profile allows. */
+export function leastWindow({ profile }: Pick<IssuerPolicy, 'profile'>): number {
+  return profile === 'public-trust' ? MIN_PUBLIC_SECONDS : 1
 }
 
 /** Whether the profile forbids so short a window: it was opened under another one (R4.1). */

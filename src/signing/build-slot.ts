@@ -3,7 +3,7 @@
  *
  * A build opens at most two windows: the usual one, a little backdated, and one that starts at t0 for certificates whose
  * status changed within the backdating (R1.31, attack 15). A signature is kept when status and CertID are unchanged, its
- * responder still signs for the issuer, and more than half of its window is left.
+ * responder still signs for the issuer, with the algorithm of this bundle, and more than half of its window is left.
  */
 import { NO_END, type UnixSeconds } from '../asn1/generalized-time.ts'
 import type {
@@ -186,7 +186,7 @@ class WindowPlan {
 
 /** Which entry of the bundle before still says the truth about a row, and for long enough. */
 function keeper(
-  { issuer, t0, previous, floor }: SlotToBuild,
+  { issuer, t0, previous, floor, ready }: SlotToBuild,
   variants: readonly BundleVariant[],
 ): (
   row: CertificateRow,
@@ -194,7 +194,11 @@ function keeper(
 ) => Pick<BundleEntry, 'window' | 'signatures' | 'singleExtensions'> | undefined {
   if (previous === undefined || previous.asOf < floor || !sameVariants(previous.variants, variants))
     return () => undefined
-  const active = new Set(issuer.responders.filter(({ retired }) => !retired).map(({ id }) => id))
+  const active = new Set(
+    issuer.responders.flatMap(({ id, retired, algorithm }) =>
+      retired || algorithm !== ready.responder.algorithm ? [] : [id],
+    ),
+  )
   const lasting = previous.windows.map((window) => {
     const responder = previous.responders[window.responder]
     const isLonger = window.nextUpdate - window.thisUpdate >= issuer.policy.validitySeconds // it was shortened since

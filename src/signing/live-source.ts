@@ -18,7 +18,7 @@ import type { CertificateRow, Sequence } from '../ports/records.ts'
 import { SingleFlight } from '../ports/single-flight.ts'
 import type { StatusAnswer } from '../responder/answer.ts'
 import { statusAnswer } from '../responder/answer.ts'
-import { answerKey } from '../responder/answer-memory.ts'
+import { questionKey } from '../responder/answer-memory.ts'
 import { Budget } from '../responder/budget.ts'
 import type { BundleSource, ProvenStatus } from '../responder/bundle-source.ts'
 import type { Asked, Query } from '../responder/query.ts'
@@ -88,11 +88,10 @@ export class LiveSource {
    * @throws RequestRefused.unknownSerial, StorageError, SigningError, FreshnessError.overtaken
    */
   async answer(query: Query): Promise<StatusAnswer> {
-    const { issuer, at, first, asked, nonce } = query
+    const { at, first, asked, nonce } = query
     if (at.frozen) throw new SigningError('frozen', 'the record was restored from a backup and is not thawed')
     if (nonce === undefined && asked.length === 1) {
-      const key = `${issuer.configRev}/${answerKey(issuer.id, first.hashAlgorithm, first.serial)}`
-      const shared = await this.#flights.run(key, () => this.#produce(query, false))
+      const shared = await this.#flights.run(questionKey(query), () => this.#produce(query, false))
       return shared.asOf >= first.need ? shared : this.#produce(query, false)
     }
     if (!this.#personal.take(this.#ports.clock.nowMs()))
@@ -166,8 +165,8 @@ export class LiveSource {
   }
 
   async #sign(query: Query, statuses: readonly Status[], t0: UnixSeconds): Promise<StatusAnswer> {
-    const { issuer, nonce, asked } = query
-    const ready = await this.#ports.signers.ready(issuer, t0)
+    const { issuer, nonce, asked, algorithm } = query
+    const ready = await this.#ports.signers.ready(issuer, t0, algorithm)
     const windows = statuses.map((status) => {
       const window = windowOf(issuer, t0, status.since, ready.notAfter)
       if (status.since > t0) return { ...window, until: status.since } // it is not valid yet, and then producedAt would lie outside (R1.65)

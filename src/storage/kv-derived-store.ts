@@ -1,10 +1,13 @@
 /**
- * Derived values in KV: `o/root`, `i/{issuer}`, `b/{issuer}/{k}/{slot}`. Eventually consistent and cached by KV itself, absence
- * too: what is read may be old, and null says only "next tier". docs/storage.md lists the keys.
+ * Derived values in KV: `o/root`, `i/{issuer}`, `b/{issuer}/{k}/{slot}`, and `b/{issuer}/{k}/{slot}/{algorithm}`. Eventually
+ * consistent and cached by KV itself, absence too: what is read may be old, and null says only "next tier". docs/storage.md
+ * lists the keys.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { bundleKey } from '../bundle/slot.ts'
 import { StorageError } from '../ports/errors.ts'
 import type { Clock, DerivedStore } from '../ports/ports.ts'
+import type { SignatureAlgorithm } from '../ports/records.ts'
 import { type StoreOptions, withDeadline } from './database.ts'
 
 /** The little of KVNamespace that we use; KVNamespace fits. */
@@ -42,8 +45,13 @@ export class KVDerivedStore implements DerivedStore {
     return this.#read(`i/${issuer}`, CACHE_SECONDS)
   }
 
-  readBundle(issuer: number, k: number, slot: number): Promise<Uint8Array | null> {
-    return this.#read(`b/${issuer}/${k}/${slot}`, CACHE_SECONDS)
+  readBundle(
+    issuer: number,
+    k: number,
+    slot: number,
+    algorithm?: SignatureAlgorithm,
+  ): Promise<Uint8Array | null> {
+    return this.#read(bundleKey(issuer, k, slot, algorithm), CACHE_SECONDS)
   }
 
   writeRoot(bytes: Uint8Array): Promise<void> {
@@ -60,11 +68,12 @@ export class KVDerivedStore implements DerivedStore {
     slot: number,
     bytes: Uint8Array,
     expiration: UnixSeconds,
+    algorithm?: SignatureAlgorithm,
   ): Promise<void> {
     const earliest = Math.ceil(this.#clock.nowMs() / 1000) + MIN_EXPIRATION_SECONDS
     const end = Math.max(expiration, earliest)
     const options = end > MAX_EXPIRATION ? undefined : { expiration: end }
-    return this.#write(`b/${issuer}/${k}/${slot}`, bytes, options)
+    return this.#write(bundleKey(issuer, k, slot, algorithm), bytes, options)
   }
 
   async #read(key: string, cacheTtl: number): Promise<Uint8Array | null> {

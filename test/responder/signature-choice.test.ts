@@ -42,7 +42,7 @@ function responder(
     secretName: undefined,
     spki: spkis.get(algorithm) ?? new Uint8Array(),
     notBefore: NOW - 1_000 + id,
-    notAfter: NOW + 1_000,
+    notAfter: NOW + 90 * 86_400,
     retired: false,
     ...over,
   }
@@ -118,7 +118,7 @@ describe('the choice', () => {
           NOW,
         )
         expect(chosen ?? standard).toBe(expected)
-        expect(chosen === undefined).toBe(expected === standard) // the default is shared with everybody
+        expect(chosen === undefined).toBe(wanted.every((algorithm) => !has.has(algorithm))) // then it shares with everybody
         cases += 1
       }
     expect(cases).toBe(15 * 16)
@@ -140,7 +140,8 @@ describe('the choice', () => {
     expect(responderFor(issuer(all), NOW)?.algorithm).toBe(P384)
     const preset = issuer(all, { algorithm: RSA })
     expect(responderFor(preset, NOW)?.algorithm).toBe(RSA)
-    expect(chooseAlgorithm(preset, [wishFor(RSA)], undefined, NOW)).toBeUndefined()
+    expect(chooseAlgorithm(preset, [wishFor(RSA)], undefined, NOW)).toBe(RSA)
+    expect(chooseAlgorithm(preset, [], undefined, NOW)).toBeUndefined()
     expect(chooseAlgorithm(preset, [wishFor(P384)], undefined, NOW)).toBe(P384)
     expect(responderFor(issuer(all, { algorithm: 'Ed25519' }), NOW)?.algorithm).toBe(P384)
   })
@@ -175,6 +176,17 @@ describe('the choice', () => {
     expect(activeAlgorithms(of, NOW)).toEqual([P256])
     expect(responderFor(issuer([responder(2, 'Ed25519')], { profile: 'public-trust' }), NOW)?.id).toBe(2)
   })
+})
+
+test('nobody signs who ends before the shortest window of the profile does, if another can (R4.1, R4.32, R1.66)', () => {
+  const hours = (left: number) => ({ notAfter: NOW + left * 3_600 })
+  const ending = [responder(1, P256, hours(9)), responder(2, RSA, hours(7))]
+  const trusted = issuer(ending, { profile: 'public-trust', algorithm: RSA })
+  expect(responderFor(trusted, NOW)?.algorithm).toBe(P256)
+  expect(chooseAlgorithm(trusted, [wishFor(RSA)], undefined, NOW)).toBeUndefined()
+  expect(activeAlgorithms(trusted, NOW)).toEqual([P256])
+  expect(responderFor(issuer(ending, { algorithm: RSA }), NOW)?.algorithm).toBe(RSA)
+  expect(responderFor(issuer(ending.slice(1), { profile: 'public-trust' }), NOW)?.algorithm).toBe(RSA)
 })
 
 test('within one algorithm the newest valid responder signs (R8.6)', () => {
