@@ -67,7 +67,7 @@ describe.each<[string, IssuerPolicy['maxAge']]>([
   ['ten minutes', 600],
   ['nothing', 0],
 ])('through two validities, max-age to %s', (_text, maxAge) => {
-  test('no cache has anything stale, of another certificate, or whose headers disagree (R2.7-R2.10, R2.12, R2.13, R2.18, R6.1, R6.10, R6.20)', async () => {
+  test('no cache has anything stale, of another certificate, or whose headers disagree (R2.7-R2.10, R2.12, R2.13, R2.18, R6.1, R6.10, R6.15, R6.20)', async () => {
     await begin({ policy: { maxAge } })
     const produced = new Map<string, Set<number>>()
     const newest = new Map<string, number>()
