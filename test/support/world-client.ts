@@ -60,7 +60,8 @@ export class Client {
     const several = about.length > 1
     const withNonce = dice.chance(0.08)
     const nonce = withNonce ? dice.octets(dice.pick([8, 16, 32])) : undefined
-    const question: Question = { issuer, asked: about, nonce }
+    const prefers = dice.chance(0.1) ? dice.pick(['Ed25519', 'sha256WithRSAEncryption'] as const) : undefined
+    const question: Question = { issuer, asked: about, nonce, ...(prefers === undefined ? {} : { prefers }) }
     const der = requestOf(question, world.requests)
     const byGET = dice.chance(0.6)
     const path = `/${encodeURIComponent(Buffer.from(der).toString('base64'))}`
@@ -70,7 +71,7 @@ export class Client {
     const twin = dice.chance(0.1)
     this.#count(
       'asked',
-      `${byGET ? 'GET' : 'POST'}${withNonce ? ', nonce' : ''}${several ? ', several CertIDs' : ''}`,
+      `${byGET ? 'GET' : 'POST'}${withNonce ? ', nonce' : ''}${several ? ', several CertIDs' : ''}${prefers === undefined ? '' : ', algorithm'}`,
     )
     for (const { hash } of about) this.#count('asked', hash)
     if (kept !== undefined && this.#nowMs() - kept.keptAtMs < kept.maxAge * 1000) {

@@ -2,6 +2,7 @@
  * What truly happened to each certificate, and the judgement of every answer by it. An answer does not name its revision, so
  * it counts as the newest one that it can be taken for (and later as the oldest): nothing lawful is ever refused.
  */
+import { NO_END } from '../../src/asn1/generalized-time.ts'
 import type { BasicOCSPResponse, SingleResponse } from '../../src/ocsp/basic-response.ts'
 import type { CertStatus } from '../../src/ocsp/cert-status.ts'
 import type { CertificateRow, CertificateStatus } from '../../src/ports/records.ts'
@@ -24,6 +25,7 @@ export const SKEW_MS = 2_000
 /** A serial that was absent is refused from memory for a minute, and its signed `unknown` lives ten (R1.39 allows 15). */
 const ABSENT_SECONDS = 60
 const UNKNOWN_SECONDS = 600
+const CA_COMPROMISE = 2
 
 export interface Bounds {
   /** The propagation bound B. */
@@ -49,6 +51,10 @@ export class CertificateHistory {
   readonly #bounds: Bounds
   #status: CertificateStatus | undefined
   readonly #byRev = new Map<number, CertificateStatus>()
+  /** What everything is since the CA's key is compromised, and from when on nobody may say otherwise. */
+  #compromise:
+    | { readonly certStatus: CertStatus; readonly at: number; readonly enforcedMs: number }
+    | undefined
   /** When the serial was first recorded; undefined = never. */
   recordedMs: number | undefined
   /** Its row was deleted after notAfter and retention. */
@@ -85,7 +91,33 @@ export class CertificateHistory {
     copy.recordedMs = this.recordedMs
     copy.prunedMs = this.prunedMs
     copy.#status = this.#status
+    copy.#compromise = this.#compromise
     return copy
+  }
+
+  /** The CA's key is compromised since `at`: whatever is not revoked for itself is revoked by that (R1.41). */
+  compromise(at: number, nowMs: number): void {
+    const certStatus: CertStatus = { type: 'revoked', revocationTime: at, revocationReason: CA_COMPROMISE }
+    const enforcedMs = nowMs + this.#bounds.boundMs + SKEW_MS
+    const first = this.#compromise
+    this.#compromise = { certStatus, at, enforcedMs: Math.min(first?.enforcedMs ?? enforcedMs, enforcedMs) }
+    if (this.#status === 'revoked' && this.prunedMs === undefined) return
+    this.revisions.push({ certStatus, changedAt: at, committedMs: nowMs, enforcedMs })
+  }
+
+  /** Whether everybody has to know by now that the CA is compromised. */
+  isCompromised(nowMs: number): boolean {
+    return this.#compromise !== undefined && this.#compromise.enforcedMs <= nowMs
+  }
+
+  /** Its row is gone. What was said of it may still be said, and what is said of any other that is not recorded. */
+  prune(nowMs: number): void {
+    if (this.prunedMs !== undefined) return
+    this.prunedMs = nowMs
+    const { certStatus, at } = this.#compromise ?? {}
+    if (certStatus === undefined || at === undefined) return
+    const enforcedMs = Number.POSITIVE_INFINITY
+    this.revisions.push({ certStatus, changedAt: at, committedMs: nowMs, enforcedMs })
   }
 
   /**
@@ -119,7 +151,17 @@ export class CertificateHistory {
       last?.certStatus.type === 'reserved'
     const enforcedMs =
       nowMs + (quietly ? (UNKNOWN_SECONDS + ABSENT_SECONDS) * 1000 : this.#bounds.boundMs) + SKEW_MS
-    this.revisions.push({ certStatus, changedAt: row.changedAt, committedMs: nowMs, enforcedMs })
+    const compromise = row.status === 'revoked' ? undefined : this.#compromise
+    // As long as not everybody knows of the compromise, some say what the row says.
+    if (compromise === undefined || nowMs < compromise.enforcedMs)
+      this.revisions.push({ certStatus, changedAt: row.changedAt, committedMs: nowMs, enforcedMs })
+    if (compromise !== undefined)
+      this.revisions.push({
+        certStatus: compromise.certStatus,
+        changedAt: compromise.at,
+        committedMs: nowMs,
+        enforcedMs: compromise.enforcedMs,
+      })
   }
 
   /** Index of the oldest revision that may be answered now; -1 when any. */
@@ -129,6 +171,8 @@ export class CertificateHistory {
 
   /** Whether it may be refused as unauthorized now (law 4). */
   mayBeRefused(nowMs: number): boolean {
+    if (this.#compromise !== undefined && nowMs >= this.#compromise.enforcedMs + ABSENT_SECONDS * 1000)
+      return false
     if (this.prunedMs !== undefined) return true
     return this.recordedMs === undefined || nowMs < this.recordedMs + ABSENT_SECONDS * 1000 + SKEW_MS
   }
@@ -155,13 +199,17 @@ export function sameStatus(a: RecordedStatus, b: RecordedStatus): boolean {
   return a.type === b.type
 }
 
-/** What is wrong with the times of a response at `nowMs` (law 1, R1.31, R1.62, R1.66); undefined when nothing is. */
+/**
+ * What is wrong with the times of a response at `nowMs` (law 1, R1.31, R1.62, R1.66); undefined when nothing is.
+ * @param isFinal the issuer's responses have no end (R4.52)
+ */
 export function timesProblem(
   { tbsResponseData }: BasicOCSPResponse,
   single: SingleResponse,
   bounds: Bounds,
   notAfter: number,
   nowMs: number,
+  isFinal = false,
 ): string | undefined {
   const { producedAt } = tbsResponseData
   const { thisUpdate, nextUpdate, certStatus } = single
@@ -171,8 +219,10 @@ export function timesProblem(
   if (thisUpdate > producedAt) return 'thisUpdate is after producedAt'
   if (producedAt > now) return 'producedAt lies in the future'
   if (nextUpdate <= thisUpdate) return 'nextUpdate is not after thisUpdate'
-  if (nextUpdate - thisUpdate + 1 > bounds.validitySeconds) return 'the window is longer than the policy'
-  if (nextUpdate > notAfter) return 'it outlives its signer'
+  if (nextUpdate !== NO_END || !isFinal) {
+    if (nextUpdate - thisUpdate + 1 > bounds.validitySeconds) return 'the window is longer than the policy'
+    if (nextUpdate > notAfter) return 'it outlives its signer'
+  }
   if (certStatus.type === 'revoked' && certStatus.revocationTime > thisUpdate)
     return 'revoked after thisUpdate (R1.31)'
   return undefined

@@ -8,8 +8,9 @@ import { type HashAlgorithm, hashAlgorithmOf } from '../../src/pkix/algorithm-id
 import type { UnknownPolicy } from '../../src/ports/records.ts'
 import type { Answer } from '../../src/responder/answer.ts'
 import { equalOctets } from '../../src/responder/equal-octets.ts'
-import { type Bounds, type CertificateHistory, sameStatus, timesProblem } from './world-history.ts'
-import type { WorldIssuer } from './world-setup.ts'
+import { hex } from './pki.ts'
+import { type Bounds, type CertificateHistory, SKEW_MS, sameStatus, timesProblem } from './world-history.ts'
+import type { WorldIssuer, WorldSigner } from './world-setup.ts'
 
 /** One CertID of a question. */
 export interface AskedCertificate {
@@ -22,6 +23,8 @@ export interface Question {
   /** In the order of the CertIDs. */
   readonly asked: readonly AskedCertificate[]
   readonly nonce: Uint8Array | undefined
+  /** What it shall be signed with, if that can be (R1.86). */
+  readonly prefers?: 'Ed25519' | 'sha256WithRSAEncryption'
 }
 
 export interface JudgeOptions {
@@ -77,14 +80,21 @@ export async function judgeOctets(
   const echoed = responseExtensions.find(({ extnID }) => extnID === OID.ocspNonce)
   if (echoed !== undefined && (nonce === undefined || !equalOctets(echoed.extnValue.subarray(2), nonce)))
     return 'a nonce that was not asked for: an answer made for somebody else (law 7)'
+  const signer = signerOf(issuer, basic)
+  if (signer === undefined) return 'its signer is no responder of the issuer (law 5)'
+  const { producedAt } = basic.tbsResponseData
+  const { retiredMs = Number.POSITIVE_INFINITY } = signer
+  if (producedAt * 1000 > retiredMs + options.bounds.boundMs + SKEW_MS)
+    return `signed ${producedAt - retiredMs / 1000} s after its responder was retired (law 2, bound)`
   for (const [i, one] of asked.entries()) {
     const single = responses[i]
-    const problem = single === undefined ? 'no answer' : judgeSingle(issuer, one, basic, single, options)
+    const problem =
+      single === undefined ? 'no answer' : judgeSingle(issuer, one, basic, single, options, signer.notAfter)
     if (problem !== undefined) return problem
   }
   if (
     options.verify &&
-    !(await issuer.verify(signedOctets(response.responseBytes.response), basic.signature))
+    !(await signer.verify(signedOctets(response.responseBytes.response), basic.signature))
   )
     return 'the signature does not verify (law 5)'
   return undefined
@@ -96,6 +106,7 @@ function judgeSingle(
   basic: BasicOCSPResponse,
   single: SingleResponse,
   { bounds, nowMs, seen }: JudgeOptions,
+  signerNotAfter: number,
 ): string | undefined {
   const { producedAt } = basic.tbsResponseData
   const { certID } = single
@@ -107,14 +118,14 @@ function judgeSingle(
     !equalOctets(certID.serialNumber, history.serial)
   )
     return 'the CertID is not the one asked about (law 6)'
-  const notAfter = Math.min(issuer.pki.responder.notAfter, issuer.pki.issuer.notAfter)
-  const times = timesProblem(basic, single, bounds, notAfter, nowMs)
+  const notAfter = Math.min(signerNotAfter, issuer.pki.issuer.notAfter)
+  const times = timesProblem(basic, single, bounds, notAfter, nowMs, issuer.finalMs !== undefined)
   if (times !== undefined) return times
 
   // Its row was deleted after notAfter and retention: the policy for what is not recorded answers too.
   const unrecorded = unrecordedStatus(issuer.unknown)
-  if (history.prunedMs !== undefined && unrecorded !== undefined && sameStatus(single.certStatus, unrecorded))
-    return undefined
+  const isGone = history.prunedMs !== undefined && !history.isCompromised(nowMs)
+  if (isGone && unrecorded !== undefined && sameStatus(single.certStatus, unrecorded)) return undefined
   const matching = history.matching(single, producedAt, nowMs)
   const newest = matching.at(-1)
   const oldest = matching[0]
@@ -132,6 +143,11 @@ function judgeSingle(
     return `revision ${newest} after revision ${before} from the same isolate (law 2, monotone)`
   seen.set(history.key, Math.max(before, oldest))
   return undefined
+}
+
+function signerOf(issuer: WorldIssuer, { tbsResponseData }: BasicOCSPResponse): WorldSigner | undefined {
+  const { responderID } = tbsResponseData
+  return 'byKey' in responderID ? issuer.signers.get(hex(responderID.byKey)) : undefined
 }
 
 /** What the policy says of a serial that is not recorded; undefined = unauthorized. */

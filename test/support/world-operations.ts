@@ -8,6 +8,7 @@ import type { CertificateHistory } from './world-history.ts'
 import type { Isolate } from './world-isolate.ts'
 import type { AskedCertificate } from './world-judge.ts'
 import { quiet } from './world-quiet.ts'
+import { rollOver } from './world-responders.ts'
 import { RETAIN_SECONDS, type WorldIssuer } from './world-setup.ts'
 
 /** Every choice of a step comes from its own dice: leaving another one out changes none of them. */
@@ -132,7 +133,7 @@ export const OPERATIONS = {
     async run(run, dice) {
       const { world } = run
       const issuer = dice.pick(world.issuers.filter(({ unknown }) => unknown !== 'good'))
-      const never = unrecorded(world, issuer)
+      const never = [...unrecorded(world, issuer), ...reserved(world, issuer)]
       const fresh = Array.from({ length: dice.between(1, 2) }, () => run.newCertificate(dice))
       // Also one that was asked about when it was not issued.
       const rows =
@@ -162,6 +163,44 @@ export const OPERATIONS = {
   },
   hold: { weight: 8, run: (run, dice) => run.change(dice, ['good', 'released'], { to: 'hold' }) },
   release: { weight: 8, run: (run, dice) => run.change(dice, ['hold'], { to: 'released' }) },
+  reserve: {
+    weight: 4,
+    run(run, dice) {
+      const { world } = run
+      const issuer = dice.pick(world.issuers.filter(({ unknown }) => unknown !== 'good'))
+      const row = run.newCertificate(dice)
+      const never = unrecorded(world, issuer)
+      const { serial } = never.length > 0 && dice.chance(0.5) ? dice.pick(never) : row
+      run.about(world.history(issuer, serial))
+      return run.operate('reserve', dice, (place) =>
+        world.add(place, issuer, [{ serial, status: 'reserved' as const }]),
+      )
+    },
+  },
+  'roll over': { weight: 5, run: (run, dice) => rollOver(run, dice) },
+  compromise: {
+    weight: 2,
+    run(run, dice) {
+      const { world } = run
+      const issuer = dice.pick(world.issuers)
+      const { nowMs, at } = { nowMs: world.clock.nowMs(), at: world.clock.seconds - dice.between(0, 3_600) }
+      return run.operate('compromise', dice, (place) =>
+        world.configure(place, issuer, () => place.admin.compromiseIssuer(issuer.record.id, at, nowMs)),
+      )
+    },
+  },
+  finalize: {
+    weight: 2,
+    run(run, dice) {
+      const { world } = run
+      const issuer = dice.pick(world.issuers)
+      return run.operate('finalize', dice, (place) =>
+        world.configure(place, issuer, () =>
+          place.admin.finalizeIssuer(issuer.record.id, world.clock.nowMs()),
+        ),
+      )
+    },
+  },
   presign: {
     weight: 7,
     run(run, dice) {
@@ -231,6 +270,12 @@ export const OPERATIONS = {
 } as const satisfies Readonly<Record<string, Operation>>
 
 export type OperationName = keyof typeof OPERATIONS
+
+function reserved({ histories }: World, issuer: WorldIssuer): CertificateHistory[] {
+  return [...histories.values()].filter(
+    ({ issuer: id, status }) => id === issuer.record.id && status === 'reserved',
+  )
+}
 
 function unrecorded({ histories }: World, issuer: WorldIssuer): CertificateHistory[] {
   return [...histories.values()].filter(

@@ -33,6 +33,22 @@ export class WatchedRecord extends SqliteD1 {
     }
   }
 
+  /** What is never taken back, of every issuer: seconds, 0 = not. */
+  ends(): { issuer: number; compromisedAt: number; finalAt: number }[] {
+    return this.rows('SELECT id, compromised_at, final_at FROM issuers').map((row) => ({
+      issuer: Number(row['id']),
+      compromisedAt: Number(row['compromised_at']),
+      finalAt: Number(row['final_at']),
+    }))
+  }
+
+  /** Keys of responders that are retired, in hexadecimal. */
+  retired(): { issuer: number; key: string }[] {
+    return this.rows('SELECT issuer, lower(hex(key_hash)) AS key FROM responders WHERE retired = 1').map(
+      ({ issuer, key }) => ({ issuer: Number(issuer), key: String(key) }),
+    )
+  }
+
   /** Every certificate. */
   certificates(): WrittenRow[] {
     const rows: Row[] = this.rows(`SELECT c.issuer, ${CERTIFICATE_COLUMNS} FROM certificates c`)
@@ -40,4 +56,5 @@ export class WatchedRecord extends SqliteD1 {
   }
 }
 
-const WRITES = /(INSERT|UPDATE|DELETE FROM)( OR \w+)?( INTO)?\s+certificates\b|compromised_at = /
+const WRITES =
+  /(INSERT|UPDATE|DELETE FROM)( OR \w+)?( INTO)?\s+certificates\b|UPDATE responders|(compromised|final)_at = /

@@ -43,10 +43,17 @@ export function requestFor(
 }
 
 /** A question of a world. @param known those without a nonce are encoded once */
-export function requestOf({ issuer, asked, nonce }: Question, known: Map<string, Uint8Array>): Uint8Array {
-  const key = asked.map(({ history, hash }) => `${hash} ${history.key}`).join(' ')
+export function requestOf(question: Question, known: Map<string, Uint8Array>): Uint8Array {
+  const { issuer, asked, nonce, prefers } = question
+  const key = `${prefers ?? ''}${asked.map(({ history, hash }) => `${hash} ${history.key}`).join(' ')}`
   const made = nonce === undefined ? known.get(key) : undefined
   if (made !== undefined) return made
+  const extensions = [
+    ...(nonce === undefined ? [] : [nonceExtensionOf(nonce)]),
+    ...(prefers === undefined
+      ? []
+      : [{ extnID: OID.ocspPreferredSignatureAlgorithms, critical: false, extnValue: PREFERRED[prefers] }]),
+  ]
   const der = encodeOCSPRequest({
     tbsRequest: {
       versionExplicit: false,
@@ -57,12 +64,21 @@ export function requestOf({ issuer, asked, nonce }: Question, known: Map<string,
           serialNumber: history.serial,
         },
       })),
-      ...(nonce === undefined ? {} : { requestExtensions: [nonceExtensionOf(nonce)] }),
+      ...(extensions.length === 0 ? {} : { requestExtensions: extensions }),
     },
   })
   if (nonce === undefined) known.set(key, der)
   return der
 }
+
+/** SEQUENCE OF one PreferredSignatureAlgorithm (RFC 6960 4.4.7.1). */
+const PREFERRED = {
+  Ed25519: Uint8Array.of(0x30, 0x09, 0x30, 0x07, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70),
+  sha256WithRSAEncryption: Uint8Array.of(
+    ...[0x30, 0x11, 0x30, 0x0f, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01],
+    ...[0x0b, 0x05, 0x00],
+  ),
+} as const
 
 function nonceExtensionOf(nonce: Uint8Array): { extnID: string; critical: boolean; extnValue: Uint8Array } {
   if (nonce.length > 127) throw new RangeError('a short nonce, please')

@@ -34,8 +34,8 @@ export interface RunResult {
 
 cryptoWithoutThreads()
 
-const MIN_STEPS = 15
-const MAX_STEPS = 40
+const MIN_STEPS = 10
+const MAX_STEPS = 25
 const QUESTIONS = 3
 const CERTIFICATES = 5
 const NEVER_ISSUED = 2

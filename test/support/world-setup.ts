@@ -12,11 +12,30 @@ export const KEK: Uint8Array = Uint8Array.from({ length: 32 }, (_, i) => i * 7 +
 /** How long rows of a world are kept after notAfter. */
 export const RETAIN_SECONDS = 600
 
+/** Whoever may sign for an issuer, or might once. */
+export interface WorldSigner {
+  readonly verify: Verifier
+  readonly notAfter: number
+  /** Since when it signs no new window. */
+  retiredMs?: number
+}
+
 export interface WorldIssuer {
   readonly record: IssuerRecord
   readonly pki: TestPKI
-  readonly verify: Verifier
   readonly unknown: UnknownPolicy
+  /** By hexadecimal SHA-1 of the key, as responses name them. */
+  readonly signers: Map<string, WorldSigner>
+  /** When its CA's key turned out compromised since `at`, the newest last. */
+  readonly compromises: { readonly at: number; readonly committedMs: number }[]
+  /** When its responses became final. */
+  finalMs: number | undefined
+}
+
+/** The same issuer in a world of its own. */
+export function cloneIssuer(issuer: WorldIssuer): WorldIssuer {
+  const signers = new Map([...issuer.signers].map(([key, signer]) => [key, { ...signer }]))
+  return { ...issuer, signers, compromises: [...issuer.compromises] }
 }
 
 const pkis = new Map<UnknownPolicy, Promise<TestPKI>>()
@@ -48,7 +67,7 @@ const PKCS8_HEAD = [
 ]
 const SPKI_HEAD = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00]
 
-async function ed25519Key(name: string): Promise<KeyPairBytes> {
+export async function ed25519Key(name: string): Promise<KeyPairBytes> {
   const seed = await digest('SHA-256', new TextEncoder().encode(`world ${name}`))
   const pkcs8 = Uint8Array.of(...PKCS8_HEAD, ...seed)
   const key = await crypto.subtle.importKey('pkcs8', pkcs8, 'Ed25519', true, ['sign'])
@@ -86,6 +105,8 @@ export async function addIssuer(
   await admin.addResponder(added.id, responder, wrapped, nowMs)
   const record = await admin.findIssuer(added.name)
   if (record === undefined) throw new Error('the issuer just added is not there')
-  const verify = await importVerifier(pki.responder.spki, pki.responder.algorithm)
-  return { record, pki, verify, unknown }
+  const { spki, algorithm } = pki.responder
+  const signer = { verify: await importVerifier(spki, algorithm), notAfter: pki.responder.notAfter }
+  const signers = new Map([[hex(pki.responder.keyHash), signer]])
+  return { record, pki, unknown, signers, compromises: [], finalMs: undefined }
 }

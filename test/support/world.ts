@@ -20,7 +20,7 @@ import { judge, unrecordedStatus } from './world-judge.ts'
 import { quiet } from './world-quiet.ts'
 import { WatchedRecord } from './world-record.ts'
 import { requestOf } from './world-requests.ts'
-import { addIssuer, KEK, RETAIN_SECONDS, type WorldIssuer } from './world-setup.ts'
+import { addIssuer, cloneIssuer, KEK, RETAIN_SECONDS, type WorldIssuer } from './world-setup.ts'
 
 export interface WorldOptions {
   readonly seed: number
@@ -162,7 +162,7 @@ export class World {
   #goOnFrom(from: World): void {
     this.clock.advance(from.clock.nowMs() - this.clock.nowMs())
     this.kv.copy(from.kv)
-    this.issuers.push(...from.issuers)
+    this.issuers.push(...from.issuers.map(cloneIssuer))
     for (const [key, history] of from.histories) this.histories.set(key, history.clone())
     for (const [key, rev] of from.#lastRev) this.#lastRev.set(key, rev)
   }
@@ -215,8 +215,10 @@ export class World {
     const unrecorded = unrecordedStatus(issuer.unknown)
     const fresh = new CertificateHistory(issuer.record.id, serial, this.bounds, unrecorded)
     const known = this.histories.get(fresh.key)
-    if (known === undefined) this.histories.set(fresh.key, fresh)
-    return known ?? fresh
+    if (known !== undefined) return known
+    this.histories.set(fresh.key, fresh)
+    for (const { at, committedMs } of issuer.compromises) fresh.compromise(at, committedMs)
+    return fresh
   }
 
   /** Asks through the real `respond` and judges what comes back. */
@@ -307,6 +309,15 @@ export class World {
     await publish(place.publisher)
   }
 
+  /** Changes an issuer's configuration: its page first, then the root that asks for the page. */
+  async configure(place: Isolate, issuer: WorldIssuer, work: () => Promise<unknown>): Promise<void> {
+    await work()
+    const record = await place.admin.findIssuer(`${issuer.record.id}`)
+    if (record === undefined) throw new Error('an issuer that is gone')
+    await place.derived.writeIssuerPage(record.id, encodeIssuerPage(record))
+    await publishChange(place.publisher, record.id, record.configRev)
+  }
+
   async publish(place: Isolate): Promise<void> {
     await publish(place.publisher)
   }
@@ -393,6 +404,7 @@ export class World {
 
   /** What the record says after a write becomes history; a restored record tells nothing new. */
   #readHistories(): void {
+    this.#readEnds()
     const present = new Set<string>()
     for (const { issuer: id, row } of this.record.certificates()) {
       const issuer = this.issuers.find(({ record }) => record.id === id)
@@ -401,12 +413,35 @@ export class World {
       present.add(history.key)
       if (row.rev <= (this.#lastRev.get(history.key) ?? 0)) continue
       this.#lastRev.set(history.key, row.rev)
+      if (issuer.finalMs !== undefined)
+        this.accuse(`the record of a final issuer has changed (law 2): ${history.key}`, history)
       const problem = history.commit(row, this.clock.nowMs())
       if (problem !== undefined && !this.replaying) this.accuse(`${problem}: ${history.key}`, history)
     }
     if (this.replaying) return
     for (const history of this.histories.values())
-      if (history.recordedMs !== undefined && !present.has(history.key))
-        history.prunedMs ??= this.clock.nowMs()
+      if (history.recordedMs !== undefined && !present.has(history.key)) history.prune(this.clock.nowMs())
+  }
+
+  #readEnds(): void {
+    const nowMs = this.clock.nowMs()
+    for (const { issuer, key } of this.record.retired()) {
+      const signer = this.issuers.find(({ record }) => record.id === issuer)?.signers.get(key)
+      if (signer !== undefined) signer.retiredMs ??= nowMs
+    }
+    for (const { issuer: id, compromisedAt, finalAt } of this.record.ends()) {
+      const issuer = this.issuers.find(({ record }) => record.id === id)
+      if (issuer === undefined) continue
+      const { compromises, finalMs } = issuer
+      const known = compromises.at(-1)?.at ?? Number.POSITIVE_INFINITY
+      if (compromisedAt > known || (compromisedAt === 0 && compromises.length > 0))
+        this.accuse(`the compromise of issuer ${id} was taken back (law 2)`)
+      if (finalMs !== undefined && finalAt === 0) this.accuse(`issuer ${id} is no longer final (law 2)`)
+      if (finalAt > 0) issuer.finalMs ??= nowMs
+      if (compromisedAt === 0 || compromisedAt >= known) continue
+      compromises.push({ at: compromisedAt, committedMs: nowMs })
+      for (const history of this.histories.values())
+        if (history.issuer === id) history.compromise(compromisedAt, nowMs)
+    }
   }
 }
