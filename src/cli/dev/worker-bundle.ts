@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 
 /** Root of this package: where wrangler.toml, src and migrations stand. */
 export const PACKAGE_ROOT = join(import.meta.dirname, '../../..')
@@ -15,6 +15,15 @@ export interface WorkerBundle {
   readonly compatibilityDate: string
   readonly compatibilityFlags: readonly string[]
 }
+
+/** `[alias]` of wrangler.toml, as a plugin like wrangler's: esbuild's own alias makes another module of it. */
+const alias = (root: string): Plugin => ({
+  name: 'alias',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^@noble\/hashes\/(legacy|sha2)\.js$/ }, () => ({
+      path: join(root, 'src/x509/no-hashes.ts'),
+    })),
+})
 
 /** @throws esbuild's BuildFailure, an Error when wrangler.toml lacks what we need of it */
 export async function buildWorker(root = PACKAGE_ROOT): Promise<WorkerBundle> {
@@ -36,6 +45,7 @@ export async function buildWorker(root = PACKAGE_ROOT): Promise<WorkerBundle> {
     keepNames: settings['keep_names'] !== false,
     conditions: ['workerd', 'worker', 'browser'],
     loader: { '.js': 'jsx', '.mjs': 'jsx', '.cjs': 'jsx' },
+    plugins: [alias(root)],
     external: ['__STATIC_CONTENT_MANIFEST', 'cloudflare:*'],
     define: {
       'navigator.userAgent': '"Cloudflare-Workers"',
