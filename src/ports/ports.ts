@@ -133,12 +133,15 @@ export interface SlotStore {
     now: UnixSeconds,
     seconds: number,
   ): Promise<LeasedSlot | undefined>
-  /** Head sequence and floor of the issuer and all rows of the slot, ordered by hash and serial, in one transaction. */
+  /**
+   * Head sequence, floor and position of the issuer's configuration, and all rows of the slot, ordered by hash and serial, in
+   * one transaction.
+   */
   readSlot(slot: {
     issuer: number
     k: number
     slot: number
-  }): Promise<{ asOf: Sequence; floor: Sequence; rows: readonly CertificateRow[] }>
+  }): Promise<{ asOf: Sequence; floor: Sequence; configRev: Sequence; rows: readonly CertificateRow[] }>
   /** Conditional on the lease being ours and built_seq <= asOf. @returns false: rebuild */
   record(
     lease: LeasedSlot,

@@ -165,7 +165,7 @@ function isUsable(
 ): boolean {
   if (!isCurrent(answer, answer.profile, now)) return false
   const at = root.issuer(issuer.id)
-  if (at === undefined) return false
+  if (at === undefined || issuer.configRev < at.configRev) return false // compromised meanwhile, perhaps (R1.41)
   const isOlder = answer.told.some(({ asOf }, i) => {
     const serial = asked[i]?.serial
     return serial === undefined || asOf < Math.max(root.need(at, serial), seen.need(at, serial))

@@ -5,7 +5,7 @@
  */
 import { Bundle } from '../bundle/bundle-format.ts'
 import { encodeBundle } from '../bundle/bundle-writer.ts'
-import { SigningError } from '../ports/errors.ts'
+import { SigningError, StorageError } from '../ports/errors.ts'
 import type { Clock, DerivedStore, EventLog, LeasedSlot, SlotStore, StatusStore } from '../ports/ports.ts'
 import type { IssuerRecord, SignatureAlgorithm } from '../ports/records.ts'
 import { activeAlgorithms } from '../responder/signature-choice.ts'
@@ -130,9 +130,12 @@ interface Built {
  * signed for one by one.
  * @throws when the slot could not be built, checked, written or recorded: it stays due
  */
-async function build(ports: PresignPorts, issuer: IssuerRecord, lease: LeasedSlot): Promise<Built> {
+async function build(ports: PresignPorts, known: IssuerRecord, lease: LeasedSlot): Promise<Built> {
   const t0 = seconds(ports.clock) // before the rows are read: what we sign was true then
-  const { asOf, floor, rows } = await ports.slots.readSlot(lease)
+  const { asOf, floor, configRev, rows } = await ports.slots.readSlot(lease)
+  // Who is compromised says no more what its rows say (R1.41): a record older than the rows would pass for as new as they are.
+  const issuer = known.configRev < configRev ? await ports.status.readIssuer(known.id) : known
+  if (issuer === undefined) throw new StorageError('corrupt', `issuer ${known.id} is gone`)
   const slot = { issuer, lease, rows, asOf, floor, t0 }
   const standing = await readPrevious(ports, lease, undefined)
   const first = await buildBundle(ports, slot, standing, undefined)

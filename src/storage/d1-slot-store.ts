@@ -19,7 +19,7 @@ const LEASE = `
   WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND (lease IS NULL OR lease_until <= ?4)
   RETURNING lease`
 
-const READ_HEAD = 'SELECT seq, floor FROM issuers WHERE id = ?1'
+const READ_HEAD = 'SELECT seq, floor, config_rev FROM issuers WHERE id = ?1'
 const READ_ROWS = `
   SELECT ${CERTIFICATE_COLUMNS} FROM certificates c
   WHERE c.issuer = ?1 AND c.hash BETWEEN ?2 AND ?3 ORDER BY c.hash, c.serial`
@@ -89,7 +89,7 @@ export class D1SlotStore implements SlotStore {
 
   async readSlot(
     name: SlotName,
-  ): Promise<{ asOf: Sequence; floor: Sequence; rows: readonly CertificateRow[] }> {
+  ): Promise<{ asOf: Sequence; floor: Sequence; configRev: Sequence; rows: readonly CertificateRow[] }> {
     const { from, to } = slotRange(name.slot, name.k)
     const statements = [
       this.#db.prepare(READ_HEAD).bind(name.issuer),
@@ -101,6 +101,7 @@ export class D1SlotStore implements SlotStore {
     return {
       asOf: numberIn(first, 'seq'),
       floor: numberIn(first, 'floor'),
+      configRev: numberIn(first, 'config_rev'),
       rows: (rows?.results ?? []).map(decodeCertificateRow),
     }
   }
