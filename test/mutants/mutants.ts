@@ -215,14 +215,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: 'R3.13',
     file: 'src/responder/respond.ts',
-    find: 'isUnableToSign(error) ? await stored(query, now, ports) : undefined',
-    replace: 'undefined',
+    find: 'nonce !== undefined ? await stored(query, now, ports) : undefined',
+    replace: 'nonce === undefined ? await stored(query, now, ports) : undefined',
     implies: ['R2.3'],
   },
   // The publication gate
   gate('R1.57', 'src/lint/signer-checks.ts', 'basic.certs === undefined,', 'false,'),
   gate('R1.59', 'src/lint/signer-checks.ts', 'basic.certs?.length === 0,', 'false,'),
   gate('R4.9', 'src/lint/signer-checks.ts', 'isWeakAlgorithm(basic.signatureAlgorithm),', 'false,'),
+  gate('R7.4', 'src/lint/signer-checks.ts', 'return size > MAX_OCTETS', 'return size > 2 * MAX_OCTETS'),
   gate('R1.70', 'src/lint/status-checks.ts', 'conflict(data.responses),', 'false,'),
   gate('R4.13', 'src/lint/status-checks.ts', 'reasonOf(certStatus) === HOLD,', 'false,'),
   gate(
