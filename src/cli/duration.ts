@@ -73,7 +73,8 @@ export function formatDuration(seconds: number): string {
 export function parseTime(text: string, what: string): number {
   // 1973 to 2286. Fewer or more digits are a date without its dashes (20261121, 202611210300).
   if (/^\d{9,10}$/.test(text)) return Number(text)
-  const shape = /^\d{4}-\d{2}-\d{2}([Tt ]([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2}))?$/.test(text)
+  const shape =
+    /^\d{4}-\d{2}-\d{2}([Tt ]([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2}))?$/.test(text)
   const milliseconds = shape && isDay(text) ? Date.parse(text.replace(' ', 'T')) : Number.NaN
   if (Number.isNaN(milliseconds)) {
     throw usageError(
