@@ -65,20 +65,40 @@ export function lint(der: Uint8Array, context: LintContext = {}): LintReport {
       new DERReader(der, start, start + response.length, MAX_RESPONSE_ELEMENTS),
     )
     const findings = judge(new Judged(basic, context, { response, size: der.length }), known)
-    return {
-      findings,
-      status,
-      basic,
-      octets: response,
-      // Asked for by people alone, so it is not worked out for every response.
-      get notJudged() {
-        const judged = known | EVERYWHERE | (context.profile === 'private' ? NEED.publicTrust : 0)
-        return checks.filter(({ needs }) => (needs & judged) !== needs)
-      },
-    }
+    return new JudgedReport(findings, basic, response, known, context.profile)
   } catch (error) {
     if (!(error instanceof DERError) && !(error instanceof OCSPDecodeError)) throw error
     return unread([faultFinding(der, error)], status)
+  }
+}
+
+/** A class, because an object with a getter of its own takes longer to make than it does to judge a response. */
+class JudgedReport implements LintReport {
+  readonly findings: readonly LintFinding[]
+  readonly status = 'successful'
+  readonly basic: BasicOCSPResponse
+  readonly octets: Uint8Array
+  readonly #known: number
+  readonly #profile: LintProfile | undefined
+
+  constructor(
+    findings: readonly LintFinding[],
+    basic: BasicOCSPResponse,
+    octets: Uint8Array,
+    known: number,
+    profile: LintProfile | undefined,
+  ) {
+    this.findings = findings
+    this.basic = basic
+    this.octets = octets
+    this.#known = known
+    this.#profile = profile
+  }
+
+  /** Asked for by people alone, so it is not worked out for every response. */
+  get notJudged(): readonly LintCheck[] {
+    const judged = this.#known | EVERYWHERE | (this.#profile === 'private' ? NEED.publicTrust : 0)
+    return checks.filter(({ needs }) => (needs & judged) !== needs)
   }
 }
 
