@@ -20,7 +20,7 @@ import type { RequestParts } from '../fixtures/requests.ts'
 import { request } from '../fixtures/requests.ts'
 import { EPOCH, Random, VirtualClock } from '../support/clock.ts'
 import { ColoCache, LaggingKV } from '../support/colo.ts'
-import { StandingFaults } from '../support/faults.ts'
+import { type Interference, StandingFaults } from '../support/faults.ts'
 import { hex, makeTestPKI, TEST_POLICY, type TestPKI, type TestPKIOptions } from '../support/pki.ts'
 import { SqliteD1 } from '../support/sqlite-d1.ts'
 import { type Isolate, makeIsolate } from '../support/world-isolate.ts'
@@ -66,7 +66,7 @@ export class Rig {
   }
 
   /** An isolate that remembers nothing. @param key false: it can read no signing key */
-  newIsolate(key = true): Isolate {
+  newIsolate(key = true, hook: Interference = this.faults): Isolate {
     const random = new Random(11)
     return makeIsolate({
       kv: this.kv.view(0),
@@ -76,7 +76,7 @@ export class Rig {
       random: () => random.uint32(),
       boundMs: BOUND_MS,
       kek: key ? KEK : undefined,
-      hook: this.faults,
+      hook,
       timeoutMs: 200,
     })
   }
