@@ -32,6 +32,8 @@ export class LaggingKV {
   readonly #keys = new Map<string, Version[]>()
   /** Writes since the beginning. */
   puts = 0
+  /** Told of every value as it is written. */
+  onPut: ((key: string, bytes: Uint8Array) => void) | undefined
 
   constructor(options: KVOptions) {
     this.#options = { seed: 1, maxLagSeconds: 0, slowShare: 0.1, ...options }
@@ -109,6 +111,7 @@ export class LaggingKV {
     if (expiration !== undefined && expiration * 1000 < nowMs + 60_000)
       throw new Error(`KV PUT failed: 400 Invalid expiration of ${expiration}. Must be at least 60 s ahead.`)
     this.puts += 1
+    this.onPut?.(key, bytes)
     const settledMs = Array.from({ length: colos }, (_, at) => {
       if (at === colo && this.#random.chance(0.8)) return nowMs
       const slow = this.#random.chance(slowShare)

@@ -82,10 +82,11 @@ export class Client {
     const headers: Record<string, string> = { ...DRESSES[dress] }
     if (kept !== undefined && conditional) headers['If-None-Match'] = kept.etag
     const request = this.#request(byGET, path, der, headers, dress)
+    const askedMs = world.clock.nowMs()
     const given = await exchange(world, place, request)
     const body = given.der ?? kept?.der
     if (body === undefined) return this.#accuse(place, question, 'a 304 to somebody who has nothing (law 7)')
-    await this.#judge(place, question, given, body)
+    await this.#judge(place, question, given, body, askedMs)
     const keeping = judgeHeaders(given.response, body, world.clock.nowMs())
     if (typeof keeping === 'string') return this.#accuse(place, question, keeping)
     const { maxAge, etag, nextUpdate } = keeping
@@ -109,21 +110,28 @@ export class Client {
   ): Promise<void> {
     const other = (dress + 1) % DRESSES.length
     const request = this.#request(!byGET, path, der, { ...DRESSES[other] }, other)
+    const askedMs = this.#world.clock.nowMs()
     const given = await exchange(this.#world, place, request)
     if (given.der === undefined) return this.#accuse(place, question, 'a 304 to no condition (law 7)')
     this.#count('asked', 'twin')
-    await this.#judge(place, question, given, given.der)
+    await this.#judge(place, question, given, given.der, askedMs)
     const { answer } = given
     const fromMemory = answer?.responseStatus === 'successful' && answer.origin === 'memory'
     if (fromMemory && question.nonce === undefined && !equalOctets(given.der, body))
       this.#accuse(place, question, 'another body for the same question in other headers (law 6)')
   }
 
-  async #judge(place: Place, question: Question, given: Exchange, body: Uint8Array): Promise<void> {
+  async #judge(
+    place: Place,
+    question: Question,
+    given: Exchange,
+    body: Uint8Array,
+    askedMs: number,
+  ): Promise<void> {
     const world = this.#world
     const nowMs = world.clock.nowMs()
     const verify = isNew(body)
-    const options = { bounds: world.bounds, nowMs, verify, seen: place.seen }
+    const options = { bounds: world.bounds, nowMs, askedMs, verify, seen: place.seen }
     const problem = await judgeOctets(question, body, options)
     this.#count('answers', nameOf(given))
     if (problem !== undefined) {

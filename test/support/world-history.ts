@@ -169,6 +169,15 @@ export class CertificateHistory {
     return this.revisions.findLastIndex(({ enforcedMs }) => enforcedMs <= nowMs)
   }
 
+  /**
+   * Whether this is what was said before it was first recorded as good. That is in no overlay, so an isolate that has signed
+   * `unknown` for one hash may tell it for the rest of its ten minutes beside `good` for another one.
+   */
+  isUnrecordedUntilGood(index: number): boolean {
+    const [first, second] = this.revisions.slice(index)
+    return first?.committedMs === Number.NEGATIVE_INFINITY && second?.certStatus.type === 'good'
+  }
+
   /** Whether it may be refused as unauthorized now (law 4). */
   mayBeRefused(nowMs: number): boolean {
     if (this.#compromise !== undefined && nowMs >= this.#compromise.enforcedMs + ABSENT_SECONDS * 1000)

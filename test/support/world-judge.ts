@@ -30,6 +30,8 @@ export interface Question {
 export interface JudgeOptions {
   readonly bounds: Bounds
   readonly nowMs: number
+  /** When the question came; default now. A refusal says what was so then: nobody keeps it. */
+  readonly askedMs?: number
   /** Verify the signature too. */
   readonly verify: boolean
   /** By certificate: the oldest revision that this isolate may still answer (law 2). */
@@ -68,7 +70,8 @@ export async function judgeOctets(
     case 'sigRequired':
       return `${response.responseStatus} to a good request`
     case 'unauthorized':
-      return issuer.unknown === 'unauthorized' && asked.some(({ history }) => history.mayBeRefused(nowMs))
+      return issuer.unknown === 'unauthorized' &&
+        asked.some(({ history }) => history.mayBeRefused(options.askedMs ?? nowMs))
         ? undefined
         : 'unauthorized for a recorded serial (law 4)'
     case 'successful':
@@ -139,7 +142,7 @@ function judgeSingle(
     return `revision ${newest} of ${allowed}, ${late / 1000} s after the next one was committed (law 2, bound)`
   }
   const before = seen.get(history.key) ?? -1
-  if (newest < before)
+  if (newest < before && !history.isUnrecordedUntilGood(newest))
     return `revision ${newest} after revision ${before} from the same isolate (law 2, monotone)`
   seen.set(history.key, Math.max(before, oldest))
   return undefined

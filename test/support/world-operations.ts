@@ -37,6 +37,13 @@ export class Interleaving {
   /** Somewhere, by an invocation of its own that can be stopped; a job that has stopped is not done. */
   async operate(name: string, dice: Random, work: (place: Isolate) => Promise<unknown>): Promise<string> {
     const { world } = this
+    // Just where rows, positions and leases come apart, more often than chance would have it.
+    if (world.weather.pauseShare > 0 && dice.chance(0.2))
+      world.stopAt = {
+        port: 'd1',
+        phase: dice.pick(['before', 'after'] as const),
+        what: dice.pick(TURNING_POINTS),
+      }
     let failed = false
     const job: Job = await world.begin(name, dice.between(0, world.caches.length - 1), async (place) => {
       try {
@@ -46,6 +53,7 @@ export class Interleaving {
         throw error
       }
     })
+    world.stopAt = undefined
     return world.jobs.includes(job) ? 'stopped' : failed ? 'failed' : 'done'
   }
 
@@ -123,6 +131,15 @@ const HASHES: readonly HashAlgorithm[] = [
 ]
 /** Reasons of RFC 5280 that a subscriber's certificate may have. */
 const REASONS = [1, 3, 4, 5, 9]
+
+/** Statements after or before which somebody else's change matters most. */
+const TURNING_POINTS = [
+  /SELECT seq, floor/,
+  /UPDATE slots/,
+  /published/,
+  /FROM changes/,
+  /UPDATE certificates/,
+]
 
 /** How far a step may look ahead for something that ends. */
 const HORIZON_SECONDS = 4 * 3_600
@@ -270,6 +287,10 @@ export const OPERATIONS = {
 } as const satisfies Readonly<Record<string, Operation>>
 
 export type OperationName = keyof typeof OPERATIONS
+
+export function isOperationName(name: unknown): name is OperationName {
+  return typeof name === 'string' && Object.hasOwn(OPERATIONS, name)
+}
 
 function reserved({ histories }: World, issuer: WorldIssuer): CertificateHistory[] {
   return [...histories.values()].filter(

@@ -10,6 +10,7 @@ import { Client, type Tally } from './world-client.ts'
 import { cryptoWithoutThreads } from './world-crypto.ts'
 import type { Variant } from './world-isolate.ts'
 import { Interleaving, OPERATIONS, type OperationName } from './world-operations.ts'
+import { loseEverythingDerived, PublishedValues } from './world-published.ts'
 
 export interface PlannedStep {
   readonly operation: OperationName
@@ -37,6 +38,8 @@ cryptoWithoutThreads()
 const MIN_STEPS = 10
 const MAX_STEPS = 25
 const QUESTIONS = 3
+/** Runs at whose end all that is derived is lost. */
+const LOSING_SHARE = 0.1
 const CERTIFICATES = 5
 const NEVER_ISSUED = 2
 
@@ -123,6 +126,20 @@ async function prepare(index: number): Promise<World> {
   return world
 }
 
+/** Which of the plan's steps are needed: leaves out halves, quarters and single ones as long as the rest fails too. */
+export async function shortened(plan: Plan, options: RunOptions = {}): Promise<Plan> {
+  const fails = async (steps: readonly PlannedStep[]) =>
+    (await run({ ...plan, steps }, options)).failure !== undefined
+  let { steps } = plan
+  for (let size = Math.ceil(steps.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2))
+    for (let at = 0; at < steps.length; ) {
+      const rest = [...steps.slice(0, at), ...steps.slice(at + size)]
+      if (await fails(rest)) steps = rest
+      else at += size
+    }
+  return { ...plan, steps }
+}
+
 export interface RunOptions {
   readonly variant?: Variant
 }
@@ -149,8 +166,13 @@ export async function run(plan: Plan, { variant }: RunOptions = {}): Promise<Run
     const life = new Interleaving(world, clients, calm ? 0 : 0.15)
     world.weather.pauseShare = calm ? 0 : setting.pick([0.01, 0.03])
     world.clock.advance(setting.between(0, 3_600_000))
-    for (const [index, step] of plan.steps.entries()) {
-      await carryOut(life, step, result)
+    const published = new PublishedValues(world)
+    const steps = [...plan.steps.keys()]
+    for (const index of setting.chance(LOSING_SHARE) ? [...steps, steps.length] : steps) {
+      const step = plan.steps[index]
+      if (step === undefined) await loseEverythingDerived(world)
+      else await carryOut(life, step, result)
+      await published.check()
       const [problem] = world.violations
       if (problem === undefined) continue
       result.failure = { problem, step: index }
