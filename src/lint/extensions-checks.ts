@@ -1,18 +1,27 @@
 /** responseExtensions and singleExtensions: where each may stand, and its form (R1.71, R1.8x, R3.x, R4.2x, R4.5x). */
-import { DERReader } from '../asn1/der-reader.ts'
-import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { OID } from '../asn1/oid.ts'
-import type { SingleResponse } from '../ocsp/basic-response.ts'
 import { MAX_NONCE_OCTETS } from '../ocsp/nonce.ts'
-import { HASH_LENGTH, hashAlgorithmOf, readAlgorithmIdentifier } from '../pkix/algorithm-identifier.ts'
-import type { Extension } from '../pkix/extensions.ts'
-import type { LintCheck, Verdict } from './check.ts'
+import type { LintCheck } from './check.ts'
 import { NEED, response, single, WHERE } from './check.ts'
-import type { CertificateFacts } from './context.ts'
+import {
+  among,
+  certHash,
+  crlReference,
+  find,
+  isForm,
+  isNotRevokedWith,
+  isOtherCertHash,
+  isOtherForm,
+  nonceOf,
+  octetString,
+  sctList,
+  time,
+  timeOf,
+  twice,
+} from './extension-forms.ts'
 import { extensionsOf } from './judged.ts'
 import { sameOctets } from './octets.ts'
 
-const IA5_STRING = 0x16
 const CERTIFICATE_ISSUER = '2.5.29.29'
 /** What only a SingleResponse may carry. */
 const OF_SINGLES = new Set<string>([
@@ -316,100 +325,3 @@ export const EXTENSIONS_CHECKS: readonly LintCheck[] = [
     (one) => isOtherForm(one, OID.sctList, sctList),
   ),
 ]
-
-function find(list: readonly Extension[], extnID: string): Extension | undefined {
-  return list.find((extension) => extension.extnID === extnID)
-}
-
-function among(list: readonly Extension[], ids: ReadonlySet<string>): string | false {
-  return list.find(({ extnID }) => ids.has(extnID))?.extnID ?? false
-}
-
-function twice(list: readonly Extension[]): string | false {
-  return list.find(({ extnID }, i) => list.findIndex((other) => other.extnID === extnID) < i)?.extnID ?? false
-}
-
-/** Octets of the nonce itself; a bare one of old clients is its own content (R3.11). */
-function nonceOf(extensions: readonly Extension[]): Uint8Array | undefined {
-  const value = find(extensions, OID.ocspNonce)?.extnValue
-  return value && (read(value, octetString) ?? value)
-}
-
-function isNotRevokedWith(one: SingleResponse, extnID: string): boolean {
-  return one.certStatus.type !== 'revoked' && find(extensionsOf(one), extnID) !== undefined
-}
-
-/** There, and not in the form that `reader` reads. */
-function isOtherForm(one: SingleResponse, extnID: string, reader: (reader: DERReader) => unknown): Verdict {
-  const value = find(extensionsOf(one), extnID)?.extnValue
-  return value !== undefined && !isForm(value, reader)
-}
-
-function timeOf(one: SingleResponse, extnID: string): UnixSeconds | undefined {
-  const value = find(extensionsOf(one), extnID)?.extnValue
-  return value && read(value, time)
-}
-
-function isOtherCertHash(one: SingleResponse, certificate: CertificateFacts | undefined): boolean {
-  const value = find(extensionsOf(one), OID.certHash)?.extnValue
-  const found = value && read(value, certHash)
-  const meant = found && certificate?.digest?.(found.hash)
-  return found !== undefined && meant !== undefined && !sameOctets(found.digest, meant)
-}
-
-function isForm(value: Uint8Array, reader: (reader: DERReader) => unknown): boolean {
-  return read(value, reader) !== undefined
-}
-
-/** undefined when the octets are something else. */
-function read<T>(value: Uint8Array, from: (reader: DERReader) => T): T | undefined {
-  const reader = new DERReader(value)
-  try {
-    const found = from(reader)
-    reader.finish()
-    return found
-  } catch {
-    return undefined
-  }
-}
-
-function time(reader: DERReader): UnixSeconds {
-  return reader.generalizedTime()
-}
-
-function octetString(reader: DERReader): Uint8Array {
-  return reader.octetString()
-}
-
-/** CrlID (RFC 6960 4.4.2), all of them optional. */
-function crlReference(reader: DERReader): true {
-  return reader.sequence((fields) => {
-    fields.optionalExplicit(0, (field) => field.raw(IA5_STRING))
-    fields.optionalExplicit(1, (field) => field.integerBytes())
-    fields.optionalExplicit(2, (field) => field.generalizedTime())
-    return true
-  })
-}
-
-/** CertHash (Common PKI part 4). @throws for a hash that we do not know */
-function certHash(reader: DERReader): {
-  readonly hash: keyof typeof HASH_LENGTH
-  readonly digest: Uint8Array
-} {
-  return reader.sequence((fields) => {
-    const hash = hashAlgorithmOf(readAlgorithmIdentifier(fields).algorithm)
-    const digest = fields.octetString()
-    if (hash === undefined || digest.length !== HASH_LENGTH[hash]) throw new RangeError('certHash')
-    return { hash, digest }
-  })
-}
-
-/** opaque SerializedSCT<1..2^16-1>, and a list of them <1..2^16-1> (RFC 6962 3.3). */
-function sctList(reader: DERReader): true {
-  const list = reader.octetString()
-  const lengthAt = (at: number) => (list[at] ?? 0) * 256 + (list[at + 1] ?? 0)
-  let at = 2
-  while (at < list.length && lengthAt(at) > 0) at += 2 + lengthAt(at)
-  if (at === 2 || at !== list.length || lengthAt(0) !== list.length - 2) throw new RangeError('SCT list')
-  return true
-}

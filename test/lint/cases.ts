@@ -3,14 +3,34 @@ import { OID } from '../../src/asn1/oid.ts'
 import type { LintContext } from '../../src/lint/index.ts'
 import { hex, seq, tlv } from '../fixtures/octets.ts'
 import { NULL, SHA256, UNKNOWN_OID } from '../fixtures/requests.ts'
-import type { Draft, SingleDraft } from './draft.ts'
+import type { Case } from './broken.ts'
+import {
+  DAY,
+  draft,
+  EXTENDED_REVOKE,
+  FINAL,
+  HOUR,
+  isPrivate,
+  MD5,
+  meant,
+  NON_ISSUED,
+  P384_KEY,
+  RSA_KEY,
+  RSA_SHA256,
+  responder,
+  SOME_BITS,
+  signedBy,
+  single,
+  singles,
+  strange,
+} from './broken.ts'
+
+import { EXTENSIONS } from './cases-extensions.ts'
+import type { SingleDraft } from './draft.ts'
 import {
   CERTIFICATE,
-  DRAFT,
-  encode,
   ext,
   NAME,
-  NOTHING,
   NOW,
   nonce,
   oid,
@@ -23,48 +43,7 @@ import {
   UNKNOWN,
 } from './draft.ts'
 
-export interface Case {
-  readonly check: string
-  /** The broken response. */
-  readonly der: Uint8Array
-  /** What is special about the context. */
-  readonly context?: (context: LintContext) => LintContext
-  /** Other checks that find the same fault, and why. */
-  readonly also?: readonly string[]
-}
-
-const DAY = 86_400
-const HOUR = 3600
-const FINAL = time('99991231235959Z')
-const RSA_KEY = seq(seq(oid('1.2.840.113549.1.1.1'), NULL), tlv(0x03, hex('00'), hex('3000')))
-const RSA_SHA256 = hex('300d06092a864886f70d01010b0500')
-const P384_KEY = seq(seq(oid('1.2.840.10045.2.1'), oid('1.3.132.0.34')), tlv(0x03, hex('0004')))
-const SOME_BITS = tlv(0x03, hex('00 01'))
-const EXTENDED_REVOKE = ext(OID.ocspExtendedRevoke, NULL)
-const NON_ISSUED = revoked('19700101000000Z', 6)
-const MD5 = seq(oid('1.2.840.113549.2.5'), NULL)
-
-const draft = (change: Partial<Draft>): Uint8Array => encode({ ...DRAFT, ...change })
-const single = (change: Partial<SingleDraft>, rest: Partial<Draft> = {}): Uint8Array =>
-  draft({ singles: [{ ...SINGLE, ...change }], ...rest })
-const singles = (...changes: Partial<SingleDraft>[]): Uint8Array =>
-  draft({ singles: changes.map((change) => ({ ...SINGLE, ...change })) })
-
-/** Under the profile private: for what public-trust forbids anyway. */
-const isPrivate = (context: LintContext): LintContext => ({ ...context, profile: 'private' })
-/** Without the subject certificate: for serial numbers that were never issued. */
-const strange = (context: LintContext): LintContext => ({ ...context, profile: 'private', certificates: [] })
-const meant =
-  (change: object) =>
-  (context: LintContext): LintContext => ({
-    ...context,
-    meant: context.meant?.map((one) => ({ ...one, ...change })) ?? [],
-  })
-const responder =
-  (change: object) =>
-  (context: LintContext): LintContext => ({ ...context, responder: { ...context.responder, ...change } })
-/** `signatureAlgorithm` and key as the response has them. */
-const signedBy = (signatureAlgorithm: Uint8Array, spki: Uint8Array) => responder({ signatureAlgorithm, spki })
+export type { Case } from './broken.ts'
 
 const OCTETS: readonly Case[] = [
   { check: 'time-form', der: draft({ producedAt: time('20261121120000.5Z') }) },
@@ -298,120 +277,6 @@ const TIMES: readonly Case[] = [
     der: single({ nextUpdate: FINAL }, { extensions: [nonce(32)] }),
     context: isPrivate,
   },
-]
-
-const EXTENSIONS: readonly Case[] = [
-  // Extensions that are absent are not the same as empty ones.
-  { check: 'response-extensions-empty', der: draft({ extensions: [] }), also: ['meant-response-extensions'] },
-  { check: 'response-extension-twice', der: draft({ extensions: [nonce(32), nonce(32)] }) },
-  // An extension that nobody knows is also one that nobody needs.
-  {
-    check: 'response-extension-critical',
-    der: draft({ extensions: [ext('1.2.3', NULL, true)] }),
-    also: ['response-extension-needless'],
-  },
-  {
-    check: 'response-extension-misplaced',
-    der: draft({ extensions: [ext(OID.ocspArchiveCutoff, time(-DAY))] }),
-  },
-  { check: 'response-extension-needless', der: draft({ extensions: [ext('1.2.3', NULL)] }) },
-  { check: 'response-extension-of-requests', der: draft({ extensions: [ext(OID.ocspResponse, seq())] }) },
-  {
-    check: 'nonce-critical',
-    der: draft({ extensions: [ext(OID.ocspNonce, tlv(0x04, new Uint8Array(32)), true)] }),
-  },
-  { check: 'nonce-length', der: draft({ extensions: [nonce(129)] }) },
-  // A nonce in another form than the request's is another nonce.
-  {
-    check: 'nonce-form',
-    der: draft({ extensions: [ext(OID.ocspNonce, new Uint8Array(16))] }),
-    context: (context) => ({
-      ...context,
-      question: { certIDs: context.question?.certIDs ?? [], nonce: tlv(0x04, new Uint8Array(16)) },
-    }),
-    also: ['nonce-other'],
-  },
-  {
-    check: 'nonce-unasked',
-    der: draft({ extensions: [nonce(32)] }),
-    context: (context) => ({ ...context, question: { certIDs: context.question?.certIDs ?? [] } }),
-  },
-  {
-    check: 'nonce-other',
-    der: draft({ extensions: [nonce(32)] }),
-    context: (context) => ({
-      ...context,
-      question: { certIDs: context.question?.certIDs ?? [], nonce: tlv(0x04, new Uint8Array(32)) },
-    }),
-  },
-  {
-    check: 'extended-revoke-critical',
-    der: draft({ extensions: [ext(OID.ocspExtendedRevoke, NULL, true)] }),
-    context: isPrivate,
-  },
-  {
-    check: 'extended-revoke-value',
-    der: draft({ extensions: [ext(OID.ocspExtendedRevoke, NOTHING)] }),
-    context: isPrivate,
-  },
-  { check: 'extended-revoke-profile', der: draft({ extensions: [EXTENDED_REVOKE] }) },
-  { check: 'single-extensions-empty', der: single({ extensions: [] }) },
-  {
-    check: 'single-extension-twice',
-    der: single({ extensions: [ext('1.2.3', NULL), ext('1.2.3', NOTHING)] }),
-  },
-  { check: 'single-extension-critical', der: single({ extensions: [ext('1.2.3', NULL, true)] }) },
-  { check: 'nonce-in-single', der: single({ extensions: [nonce(32)] }) },
-  { check: 'extended-revoke-in-single', der: single({ extensions: [EXTENDED_REVOKE] }) },
-  {
-    check: 'single-extension-of-requests',
-    der: single({ extensions: [ext(OID.ocspServiceLocator, seq())] }),
-  },
-  {
-    check: 'reason-code-in-single',
-    der: single({ status: revoked(-1000, 1), extensions: [ext(OID.crlReasonCode, hex('0a0101'))] }),
-  },
-  { check: 'archive-cutoff-form', der: single({ extensions: [ext(OID.ocspArchiveCutoff, hex('1700'))] }) },
-  // Neither policy names a time after producedAt.
-  {
-    check: 'archive-cutoff-late',
-    der: single({ extensions: [ext(OID.ocspArchiveCutoff, time(1))] }),
-    also: ['archive-cutoff-value'],
-  },
-  {
-    check: 'archive-cutoff-value',
-    der: single({ extensions: [ext(OID.ocspArchiveCutoff, time(-999 * DAY))] }),
-  },
-  {
-    check: 'crl-reference-form',
-    der: single({ status: revoked(-1000, 1), extensions: [ext(OID.ocspCRL, seq(tlv(0xa0, hex('0c0141'))))] }),
-  },
-  { check: 'crl-reference-not-revoked', der: single({ extensions: [ext(OID.ocspCRL, seq())] }) },
-  {
-    check: 'invalidity-date-form',
-    der: single({ status: revoked(-1000, 1), extensions: [ext(OID.invalidityDate, time('20261121Z'))] }),
-  },
-  {
-    check: 'invalidity-date-not-revoked',
-    der: single({ extensions: [ext(OID.invalidityDate, time(-DAY))] }),
-  },
-  {
-    check: 'cert-hash-form',
-    der: single({ extensions: [ext(OID.certHash, seq(seq(SHA256, NULL), tlv(0x04, new Uint8Array(20))))] }),
-  },
-  {
-    check: 'cert-hash-unknown',
-    der: single({
-      status: UNKNOWN,
-      extensions: [ext(OID.certHash, seq(seq(SHA256, NULL), tlv(0x04, SUBJECT.digest('SHA-256'))))],
-    }),
-    context: strange,
-  },
-  {
-    check: 'cert-hash-value',
-    der: single({ extensions: [ext(OID.certHash, seq(seq(SHA256, NULL), tlv(0x04, new Uint8Array(32))))] }),
-  },
-  { check: 'sct-list-form', der: single({ extensions: [ext(OID.sctList, tlv(0x04, hex('0000')))] }) },
 ]
 
 const MEANT: readonly Case[] = [
