@@ -155,7 +155,7 @@ describe('live answers', () => {
     },
   )
 
-  test('a record that is away is tryLater for what only it knows, whatever is preferred (R1.27)', async () => {
+  test('a record that is away is tryLater for what only it knows, whatever is preferred (R1.28)', async () => {
     await rig.add(ca, [{ serial: YOUNG, status: 'good', ...DATES }])
     expect(await signs(await prefer([P256]))).toBe(P256)
     rig.faults.set('d1', 'fail')

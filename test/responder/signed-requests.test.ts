@@ -133,7 +133,7 @@ describe.each(['verify', 'require'] as const)('%s', (mode) => {
     expect(refusal(await ask(recorded))).toEqual(REFUSED)
   })
 
-  test('says tryLater when it cannot tell whether a requestor is revoked (R1.27)', async () => {
+  test('says tryLater when it cannot tell whether a requestor is revoked (R1.28)', async () => {
     await policy(mode, ca.pki.issuer.certificate)
     const issued = await makeRequestor({ issuer: asCA() })
     await rig.add(ca, [{ serial: issued.serial, status: 'good', ...DATES }])
@@ -144,7 +144,7 @@ describe.each(['verify', 'require'] as const)('%s', (mode) => {
     expect((await ask(issued)).said).toBe('good')
   })
 
-  test('is not drowned by strangers: past a number a second they are put off, and the trusted still answered', async () => {
+  test('is not drowned by strangers: past a number a second they are put off, and the trusted still answered (R1.23)', async () => {
     await policy(mode, trusted.certificate)
     expect((await ask(trusted)).said).toBe('good')
     const stranger = await makeRequestor()
