@@ -93,7 +93,10 @@ describe('responses that are bent on purpose', () => {
   })
 
   test('CertIDs of an algorithm that nobody knows are a warning, and an error under a profile (R5.42)', async () => {
-    const certID: CertID = { ...question().certID, hashAlgorithm: { algorithm: '1.2.3.4', parameters: undefined } }
+    const certID: CertID = {
+      ...question().certID,
+      hashAlgorithm: { algorithm: '1.2.3.4', parameters: undefined },
+    }
     await bent({ certID })
     expect(found(await lint())).toMatchObject({ errors: [], warnings: ['cert-id-hash'] })
     expect(found(await lint('--profile private'))).toMatchObject({ errors: ['cert-id-hash'] })
