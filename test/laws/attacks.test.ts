@@ -259,7 +259,7 @@ describe('attack 7: lost dirty flags and outlived leases', () => {
   test('rows of one moment under the position of a later one are found out by the checker', async () => {
     const interleave = async () => {
       await revoke(1)
-      world.stopAt = { port: 'd1', phase: 'after', what: /seq, floor FROM issuers/ }
+      world.stopAt = { port: 'd1', phase: 'after', what: /seq, floor, config_rev FROM issuers/ }
       const builder = await world.begin('builder', 0, (place) => world.presign(place))
       pass(2)
       await revoke(0)
