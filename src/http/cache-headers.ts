@@ -80,8 +80,16 @@ export function notModified(headers: Headers, answer: Answer): boolean {
     })
   const since = headers.get('If-Modified-Since')
   if (since === null) return false
-  const time = Date.parse(since)
-  return Number.isFinite(time) && answer.producedAt * 1000 <= time
+  const seconds = Math.floor(Date.parse(since) / 1000)
+  return answer.producedAt < seconds || (answer.producedAt === seconds && isOnlyOneOfItsSecond(answer))
+}
+
+/**
+ * A date of a second tells no two answers of that second apart (RFC 9110 8.8.2.2). thisUpdate lies before producedAt unless the
+ * status had changed just before, and only then another one may have been told in that second.
+ */
+function isOnlyOneOfItsSecond({ thisUpdate, producedAt }: StatusAnswer): boolean {
+  return thisUpdate < producedAt
 }
 
 let lastSecond = -1

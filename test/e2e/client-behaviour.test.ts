@@ -101,7 +101,8 @@ async function hold(conversation: Conversation): Promise<void> {
   const last = conversation.at(-1)
   const ends = last !== undefined && !keepsAlive(last.way)
   const said = questions.map(({ asking: { way, cut }, worded, direct }) => ({
-    ...send(way, worded.der, url, direct),
+    // What answers several CertIDs is made anew each time: nobody has a copy.
+    ...send(way, worded.der, url, way.certIDs === 1 ? direct : undefined),
     isHEAD: way.method === 'HEAD',
     expects: way.expects,
     pipelined: way.pipelined,

@@ -182,6 +182,25 @@ describe('validators', () => {
     expect((await get({ 'If-Modified-Since': 'yesterday' })).status).toBe(200)
   })
 
+  test('a date does not tell two answers of one second apart, so it makes no revoked a 304 (R6.12, R6.5)', async () => {
+    const rig = new Rig()
+    const ca = await rig.addCA({ name: 'hasty' })
+    await rig.add(ca, [{ serial: GOOD, status: 'good', ...DATES }])
+    rig.clock.moveTo(rig.clock.seconds + 60)
+    const der = question(ca, GOOD, 'SHA-384') // signed when asked for
+    const good = await rig.get(der)
+    const since = { 'If-Modified-Since': good.headers.get('Last-Modified') ?? '' }
+    expect((await rig.get(der, since)).status).toBe(304)
+    await rig.change(ca, GOOD, { to: 'revoked', reason: 1 })
+    const revoked = await rig.get(der)
+    expect(revoked.said).toBe('revoked')
+    expect(revoked.headers.get('Last-Modified'), 'of the same second').toBe(since['If-Modified-Since'])
+    expect((await rig.get(der, since)).status).toBe(200)
+    const etag = { 'If-None-Match': revoked.headers.get('ETag') ?? '' }
+    expect((await rig.get(der, etag)).status).toBe(304)
+    rig.close()
+  })
+
   test('dates are IMF-fixdate in GMT (R2.18); Range is ignored (R5.48)', async () => {
     const { status, headers, body } = await get({ Range: 'bytes=0-3' })
     expect(status).toBe(200)

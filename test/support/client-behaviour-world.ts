@@ -178,7 +178,7 @@ function rows(serials: AskedIssuer['serials'], now: number): object[] {
   return [
     row('good', { status: 'good' }),
     row('revoked', { status: 'revoked', reason: 'keyCompromise', revocationTime: now - DAY }),
-    row('hold', { status: 'hold' }),
+    row('hold', { status: 'hold', revocationTime: now - DAY }),
     row('expired', { status: 'good' }),
   ]
 }
