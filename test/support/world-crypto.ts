@@ -26,17 +26,17 @@ export function cryptoWithoutThreads(): void {
     return Uint8Array.from(createHash(name).update(octets(data)).digest()).buffer
   })
   replace('sign', (real) => async (algorithm, key, data) => {
-    const object = ed25519(algorithm, key)
-    return object === undefined
+    const known = keyObject(algorithm, key)
+    return known === undefined
       ? real(algorithm, key, data)
-      : Uint8Array.from(sign(null, octets(data), object)).buffer
+      : Uint8Array.from(sign(known.hash, octets(data), known.object)).buffer
   })
   replace('verify', (real) =>
     keeping(async (algorithm, key, signature, data) => {
-      const object = ed25519(algorithm, key)
-      return object === undefined
+      const known = keyObject(algorithm, key)
+      return known === undefined
         ? real(algorithm, key, signature, data)
-        : verify(null, octets(data), object, octets(signature))
+        : verify(known.hash, octets(data), known.object, octets(signature))
     }),
   )
   for (const name of ['deriveKey', 'deriveBits', 'decrypt']) replace(name, keeping)
@@ -88,11 +88,17 @@ function written(value: unknown): string {
 
 const objects = new WeakMap<CryptoKey, KeyObject>()
 
-/** An Ed25519 key is made for node:crypto too. */
+/** What node:crypto calls the hash of an algorithm with deterministic signatures. */
+const DETERMINISTIC: Readonly<Record<string, 'sha256' | null>> = {
+  Ed25519: null,
+  'RSASSA-PKCS1-v1_5': 'sha256',
+}
+
+/** Such a key is made for node:crypto too. */
 function imported(key: unknown, [format, data, algorithm]: unknown[]): unknown {
   if (
     key instanceof CryptoKey &&
-    nameOf(algorithm) === 'Ed25519' &&
+    nameOf(algorithm) in DETERMINISTIC &&
     (format === 'pkcs8' || format === 'spki')
   ) {
     const der = octets(data)
@@ -105,8 +111,14 @@ function imported(key: unknown, [format, data, algorithm]: unknown[]): unknown {
   return key
 }
 
-function ed25519(algorithm: unknown, key: unknown): KeyObject | undefined {
-  return nameOf(algorithm) === 'Ed25519' && key instanceof CryptoKey ? objects.get(key) : undefined
+/** Of a key imported for the hash that the responders use. */
+function keyObject(
+  algorithm: unknown,
+  key: unknown,
+): { object: KeyObject; hash: 'sha256' | null } | undefined {
+  const hash = DETERMINISTIC[nameOf(algorithm)]
+  const object = key instanceof CryptoKey ? objects.get(key) : undefined
+  return hash === undefined || object === undefined ? undefined : { object, hash }
 }
 
 function nameOf(algorithm: unknown): string {

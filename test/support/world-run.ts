@@ -36,7 +36,7 @@ export interface RunResult {
 cryptoWithoutThreads()
 
 const MIN_STEPS = 10
-const MAX_STEPS = 25
+const MAX_STEPS = 20
 const QUESTIONS = 3
 /** Runs at whose end all that is derived is lost. */
 const LOSING_SHARE = 0.1
