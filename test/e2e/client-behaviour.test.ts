@@ -25,8 +25,8 @@ import { converse, type Heard } from '../support/client-behaviour-wire.ts'
 import { type AskedWorld, startAskedWorld } from '../support/client-behaviour-world.ts'
 import { postOCSP } from '../support/clients.ts'
 
-const RUNS_PER_CLIENT = 30
-const MIXED_RUNS = 300
+const RUNS_PER_CLIENT = 20
+const MIXED_RUNS = 200
 const PERSONAL = ['cache-control', 'content-type', 'date']
 const SHARED = [...PERSONAL, 'etag', 'expires', 'last-modified']
 
