@@ -40,6 +40,7 @@ export function interleavings(part: number, parts: number): void {
     )
   })
 
+  if (batches.length === 0) return
   describe('random interleavings of everything that happens', () => {
     test.each(batches)(
       'break no law after any step (laws 1-8; seeds $first to $last)',
@@ -49,7 +50,7 @@ export function interleavings(part: number, parts: number): void {
       600_000,
     )
 
-    test.runIf(RUNS >= ENOUGH_TO_COUNT)('leave no operation, client or tier out', () => expectVariety(totals))
+    if (RUNS >= ENOUGH_TO_COUNT) test('leave no operation, client or tier out', () => expectVariety(totals))
   })
 
   afterAll(() => {

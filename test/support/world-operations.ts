@@ -38,7 +38,7 @@ export class Interleaving {
   async operate(name: string, dice: Random, work: (place: Isolate) => Promise<unknown>): Promise<string> {
     const { world } = this
     // Just where rows, positions and leases come apart, more often than chance would have it.
-    if (world.weather.pauseShare > 0 && dice.chance(0.2))
+    if (world.weather.pauseShare > 0 && dice.chance(0.3))
       world.stopAt = {
         port: 'd1',
         phase: dice.pick(['before', 'after'] as const),
@@ -133,12 +133,10 @@ const HASHES: readonly HashAlgorithm[] = [
 const REASONS = [1, 3, 4, 5, 9]
 
 /** Statements after or before which somebody else's change matters most. */
+const ROWS_OF_A_SLOT = /SELECT seq, floor/
 const TURNING_POINTS = [
-  /SELECT seq, floor/,
-  /UPDATE slots/,
-  /published/,
-  /FROM changes/,
-  /UPDATE certificates/,
+  ...[ROWS_OF_A_SLOT, ROWS_OF_A_SLOT, ROWS_OF_A_SLOT],
+  ...[/UPDATE slots/, /published/, /FROM changes/],
 ]
 
 /** How far a step may look ahead for something that ends. */
@@ -255,7 +253,7 @@ export const OPERATIONS = {
     },
   },
   'go on': {
-    weight: 6,
+    weight: 9,
     async run({ world }, dice) {
       if (world.jobs.length === 0) return 'nothing had stopped'
       const fails = dice.chance(0.2)
