@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { hash32 } from '../../src/bundle/hash32.ts'
-import { serialHash, slotOf, slotRange } from '../../src/bundle/slot.ts'
+import { bundleKey, serialHash, slotOf, slotRange } from '../../src/bundle/slot.ts'
 
 describe('slots', () => {
   test.each([
@@ -34,6 +34,11 @@ describe('slots', () => {
   test('the hash of a serial is murmur3 with seed 0', () => {
     const serial = Uint8Array.of(0x12, 0x34, 0x56)
     expect(serialHash(serial)).toBe(hash32(serial, 0))
+  })
+
+  test('a bundle has a key of its own for each algorithm but the default, whose key names none (R1.87)', () => {
+    expect(bundleKey(3, 4, 15)).toBe('b/3/4/15')
+    expect(bundleKey(3, 4, 15, 'Ed25519')).toBe('b/3/4/15/Ed25519')
   })
 
   test.each([
