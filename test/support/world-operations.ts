@@ -192,6 +192,22 @@ export const OPERATIONS = {
       )
     },
   },
+  overtake: {
+    weight: 6,
+    async run(run, dice) {
+      const { world } = run
+      const phase = dice.pick(['before', 'after'] as const)
+      world.stopAt = { port: 'd1', phase, what: ROWS_OF_A_SLOT }
+      const all = { all: true, budget: 30 }
+      const builder = await world.begin('presign', 0, (place) => world.presign(place, all))
+      world.stopAt = undefined
+      if (!world.jobs.includes(builder)) return 'nothing was built'
+      const revoked: StatusChange = { to: 'revoked', reason: dice.pick(REASONS) }
+      const change = await run.change(dice, ['good', 'released'], dice.chance(0.7) ? revoked : { to: 'hold' })
+      await world.goOn(builder)
+      return `a builder is overtaken: ${change}`
+    },
+  },
   'roll over': { weight: 5, run: (run, dice) => rollOver(run, dice) },
   compromise: {
     weight: 2,
