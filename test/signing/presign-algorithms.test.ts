@@ -4,6 +4,7 @@ import { Bundle } from '../../src/bundle/bundle-format.ts'
 import { serialHash } from '../../src/bundle/slot.ts'
 import { generateKeyPair } from '../../src/cli/dev/generate-key.ts'
 import { SIGNATURE_ALGORITHMS } from '../../src/signing/algorithms.ts'
+import { buildSlot } from '../../src/signing/build-slot.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { type CA, DATES, DAY, Rig } from '../conformance/harness.ts'
 import { hex, toHex } from '../fixtures/octets.ts'
@@ -107,6 +108,23 @@ describe('a change of the default', () => {
     expect(algorithms()).toEqual([identifier(P384)])
     expect(signatures(P256)).toEqual(before)
   })
+})
+
+test('nothing that was signed with another algorithm is kept in a bundle', async () => {
+  await run()
+  const issuer = await rig.isolate.admin.findIssuer('several')
+  if (issuer === undefined) throw new Error('no issuer')
+  const slots = { issuer: issuer.id, k: 0, slot: 0 }
+  const t0 = rig.clock.seconds
+  const read = await rig.isolate.slots.readSlot(slots)
+  for (const [algorithm, expected] of [
+    [P256, 0],
+    [ED, 3],
+  ] as const) {
+    const ready = await rig.isolate.signers.ready(issuer, t0, algorithm)
+    const built = await buildSlot({ issuer, lease: slots, ...read, t0, ready, previous: bundle() })
+    expect(built.signatures).toBe(expected)
+  }
 })
 
 describe('a failure', () => {
