@@ -69,9 +69,13 @@ export function maxAge(answer: StatusAnswer, now: UnixSeconds): number {
   return Math.max(0, Math.min(answer.maxAgeSeconds, answer.freshUntil - now, end - now))
 }
 
-/** Whether the client's copy is still the answer (RFC 9110 13.1.2, 13.1.3): If-None-Match wins over If-Modified-Since. */
-export function notModified(headers: Headers, answer: Answer): boolean {
+/**
+ * Whether the client's copy is still the answer (RFC 9110 13.1.2, 13.1.3): If-None-Match wins over If-Modified-Since. Never in
+ * the last seconds of an answer, when nothing may be kept: nginx takes a 304 for another max-age of its copy (R6.13).
+ */
+export function notModified(headers: Headers, answer: Answer, now: UnixSeconds): boolean {
   if (answer.responseStatus !== 'successful' || answer.personal) return false
+  if (answer.maxAgeSeconds > 0 && maxAge(answer, now) === 0) return false
   const noneMatch = headers.get('If-None-Match')
   if (noneMatch !== null)
     return noneMatch.split(',').some((tag) => {

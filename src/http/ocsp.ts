@@ -60,7 +60,7 @@ function exit(
 ): Response {
   const now = Math.floor(ports.clock.nowMs() / 1000)
   observe(answer, method, answer.der.length)
-  if (method !== 'POST' && notModified(request.headers, answer)) {
+  if (method !== 'POST' && notModified(request.headers, answer, now)) {
     const { 'Content-Type': _, ...headers } = answerHeaders(answer, now)
     return new Response(null, { status: 304, headers })
   }

@@ -158,9 +158,16 @@ describe('a response that nobody renews', () => {
           checkError(served, 'internalError')
           continue
         }
+        // In its last seconds nothing may be kept, and nginx keeps what a 304 is about for another max-age of its copy.
+        const left = nextUpdate - now - MARGIN
+        if (left <= 0) {
+          checkSuccess(served)
+          expect([served.maxAge, served.body]).toEqual([0, first.body])
+          continue
+        }
         expect(served.status).toBe(304)
         expect(served.body.length).toBe(0)
-        expect(served.maxAge).toBe(Math.max(0, nextUpdate - now - MARGIN))
+        expect(served.maxAge).toBe(left)
         expect(names(served.headers)).toEqual(SUCCESS_HEADERS.filter((name) => name !== 'content-type'))
         expect(httpTime(served.headers, 'Date')).toBe(now)
       }
