@@ -31,7 +31,7 @@ const SIGNATURES_PER_SECOND = 500
 const SIGNATURES_BURST = 1_000
 
 export interface RequestorPorts {
-  readonly judge: SignerJudge
+  readonly judge: Pick<SignerJudge, 'judge'>
   readonly seen: Seen
   readonly clock: Clock
   readonly background: (work: Promise<unknown>) => void
@@ -106,10 +106,15 @@ export class Requestors {
     const key = await keyOf(certificate, query)
     let judgement = this.#find(key, root, now)
     if (judgement === undefined) {
-      judgement = await this.#flights.run(key, () => {
-        if (!this.#strangers.take(nowMs)) throw overBudget()
+      const judge = async () => {
+        // Whoever was trusted until now does not stand in line with strangers.
+        const budget = this.#trusted.has(key) ? this.#signatures : this.#strangers
+        if (!budget.take(nowMs)) throw overBudget()
         return this.#ports.judge.judge(certificate, query, root, now)
-      })
+      }
+      judgement = await this.#flights.run(key, judge)
+      // One that was under way may have begun before a change that this root names.
+      if (this.#isOvertaken(judgement, root)) judgement = await judge()
       this.#keep(key, judgement, now)
     }
     const { signer } = judgement
