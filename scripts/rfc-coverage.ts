@@ -114,6 +114,7 @@ function problemsOfRow({ id, level, state, where }: Row, titles: readonly Title[
   const problems: string[] = []
   if (!LEVELS.includes(level)) problems.push(`${id} has the level "${level}"`)
   if (!STATES.some((known) => known === state)) problems.push(`${id} has the state "${state}"`)
+  if (level === 'must' && state === 'later') problems.push(`${id} is a must, and open`)
   if (level === 'must' && state === 'not ours') problems.push(`${id} is a must, and nobody's but ours`)
   if (state !== 'tested') {
     if (where.trim().length < SHORTEST_REASON) problems.push(`${id} is "${state}" without a reason`)

@@ -22,6 +22,8 @@ const LIVE = 'src/signing/live-source.ts'
 const HEADERS = 'src/http/cache-headers.ts'
 const WINDOWS = 'src/responder/windows.ts'
 const CHOICE = 'src/responder/signature-choice.ts'
+const REQUESTORS = 'src/responder/requestors.ts'
+const SIGNED = ['test/responder/requestors.test.ts', 'test/responder/request-signature.test.ts']
 /** Where each check of the publication gate is shown to notice what it is for. */
 const GATE = ['test/lint/checks.test.ts']
 
@@ -108,6 +110,38 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (compromisedAt === undefined) return undefined',
     replace: 'if (compromisedAt !== -1) return undefined',
   },
+  // Signed requests
+  {
+    id: 'R1.24',
+    file: REQUESTORS,
+    find: "throw new RequestRefused('signatureMissing')",
+    replace: 'return undefined',
+    implies: ['R1.97'],
+    tests: SIGNED,
+  },
+  {
+    id: 'R1.25',
+    file: REQUESTORS,
+    find: "return verdict === 'good' ?",
+    replace: "return verdict !== 'unsupported' ?",
+    implies: ['R1.96'],
+    tests: SIGNED,
+  },
+  {
+    id: 'R1.96',
+    file: 'src/responder/request-signature.ts',
+    find: 'return subject !== undefined && equalOctets(subject, name)',
+    replace: 'return subject !== undefined && name.length > 0',
+    implies: ['R1.25'],
+    tests: SIGNED,
+  },
+  {
+    id: 'R1.97',
+    file: 'src/responder/respond.ts',
+    find: "return issuer.policy.signedRequests === 'require' ?",
+    replace: "return issuer.policy.signedRequests === 'ignore' && answer.personal ?",
+    tests: SIGNED,
+  },
   // Signer
   {
     id: 'R1.86',
@@ -116,6 +150,13 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (responder === undefined) return undefined',
     implies: ['R1.88'],
     tests: ['test/responder/signature-choice.test.ts'],
+  },
+  {
+    id: 'R1.87',
+    file: 'src/signing/presign.ts',
+    find: 'if (algorithm === first.algorithm) continue',
+    replace: 'if (algorithm.length > 0) continue',
+    tests: ['test/responder/algorithm-bundles.test.ts', 'test/signing/presign-algorithms.test.ts'],
   },
   {
     id: 'R1.88',
