@@ -70,7 +70,7 @@ export class SignerJudge {
     const view = read(x509, certificate)
     if (view === undefined || !isFit(view)) return UNTRUSTED
     const requestors = this.#requestors(x509, issuer)
-    const issuedBy = await issuerAmong(x509, requestors.filter(isIssuing), view)
+    const issuedBy = await issuerAmong(x509, validFirst(requestors.filter(isIssuing), now), view)
     const isNamed = issuer.policy.requestors.some((der) => equalOctets(der, certificate))
     if (!isNamed && issuedBy === undefined) return UNTRUSTED
     const vouching = isNamed ? view : (issuedBy ?? view)
@@ -79,7 +79,7 @@ export class SignerJudge {
       notBefore: Math.max(view.notBefore, vouching.notBefore),
       notAfter: Math.min(view.notAfter, vouching.notAfter),
     }
-    if (equalOctets(view.subjectDER, view.issuerDER)) return { signer } // of its own making: nobody revokes it
+    if (await isOfItsOwnMaking(x509, view)) return { signer } // nobody revokes it
     const certID = await this.#certID(x509, view, issuedBy, issuer)
     return certID === undefined ? { signer } : this.#ifNotRevoked(signer, certID, root, now)
   }
@@ -166,6 +166,18 @@ function isFit(view: CertificateView): boolean {
 
 function isIssuing(ca: CertificateView): boolean {
   return ca.isCA && ca.keyUsage?.keyCertSign !== false && isStrongKey(ca.spki)
+}
+
+/** Signed with its own key; equal names alone are no proof, since a CA may issue a certificate to its own name. */
+async function isOfItsOwnMaking(x509: X509, view: CertificateView): Promise<boolean> {
+  if (!equalOctets(view.subjectDER, view.issuerDER)) return false
+  return (await x509.verifyCertificate(view, view.spki)) === 'good'
+}
+
+/** A CA may have several certificates for one key: those that are valid come first, the one that ends last before the others. */
+function validFirst(authorities: readonly CertificateView[], now: UnixSeconds): readonly CertificateView[] {
+  const isValid = (ca: CertificateView) => (ca.notBefore <= now && now <= ca.notAfter ? 1 : 0)
+  return authorities.toSorted((a, b) => isValid(b) - isValid(a) || b.notAfter - a.notAfter)
 }
 
 /** Which of these CAs issued the certificate: by name, and by a signature that is good and not weak. */
