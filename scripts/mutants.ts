@@ -75,7 +75,7 @@ async function run(mutant: Mutant | undefined, output: string): Promise<Report |
     join(ROOT, 'node_modules/.bin/vitest'),
     [
       ...['run', '--project', 'laws', '--project', 'unit', CLAUSES, ...(mutant?.tests ?? [])],
-      ...['--reporter=json', `--outputFile=${output}`, '--testTimeout=20000'],
+      ...['--reporter=json', `--outputFile=${output}`, '--testTimeout=60000'],
     ],
     {
       cwd: ROOT,

@@ -152,13 +152,6 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['test/responder/signature-choice.test.ts'],
   },
   {
-    id: 'R1.87',
-    file: 'src/signing/presign.ts',
-    find: 'if (algorithm === first.algorithm) continue',
-    replace: 'if (algorithm.length > 0) continue',
-    tests: ['test/responder/algorithm-bundles.test.ts', 'test/signing/presign-algorithms.test.ts'],
-  },
-  {
     id: 'R1.88',
     file: CHOICE,
     find: 'default:\n      return undefined',

@@ -59,7 +59,7 @@ describe('certificateNamed', () => {
     expect(certificateNamed(other.name, [one.certificate, other.certificate])).toEqual(other.certificate)
   })
 
-  test('finds none of another subject, of its issuer alone, or with the letters of another case', async () => {
+  test('finds none of another subject, of its issuer alone, or with the letters of another case (R1.96)', async () => {
     const ca = await makeRequestor({ commonName: 'A CA' })
     const issued = await makeRequestor({ issuer: ca })
     expect(certificateNamed(ca.name, [issued.certificate])).toBeUndefined()
