@@ -170,7 +170,9 @@ export class LiveSource {
     const windows = statuses.map((status) => {
       const window = windowOf(issuer, t0, status.since, ready.notAfter)
       if (status.since > t0) return { ...window, until: status.since } // it is not valid yet, and then producedAt would lie outside (R1.65)
-      return isUnrecorded(status) ? unknownWindow(window) : window
+      if (!isUnrecorded(status)) return window
+      const nextUpdate = Math.min(window.nextUpdate, ready.notAfter) // nothing of it is final, whatever the issuer is (R1.66)
+      return unknownWindow({ ...window, nextUpdate })
     })
     const responses = statuses.map(({ asked, certStatus, recorded }, i) => {
       const extensions = recorded === undefined ? undefined : singleExtensions(issuer, recorded, t0)

@@ -98,7 +98,9 @@ export class Client {
         question,
         'a 304 for another answer than the one that the client has (law 1)',
       )
-    if (twin && !place.actor.isPaused) await this.#twin(place, question, body, { byGET, path, der, dress })
+    const isSigned = given.answer?.responseStatus === 'successful'
+    if (twin && isSigned && !place.actor.isPaused)
+      await this.#twin(place, question, body, { byGET, path, der, dress })
   }
 
   /** The same question in other clothes, at the same moment: law 6 wants the same octets, if both are the same answer. */

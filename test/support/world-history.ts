@@ -53,7 +53,13 @@ export class CertificateHistory {
   readonly #byRev = new Map<number, CertificateStatus>()
   /** What everything is since the CA's key is compromised, and from when on nobody may say otherwise. */
   #compromise:
-    | { readonly certStatus: CertStatus; readonly at: number; readonly enforcedMs: number }
+    | {
+        readonly certStatus: CertStatus
+        readonly at: number
+        readonly enforcedMs: number
+        /** The same for its time: an earlier one may have replaced it. */
+        readonly timeEnforcedMs: number
+      }
     | undefined
   /** When the serial was first recorded; undefined = never. */
   recordedMs: number | undefined
@@ -100,7 +106,12 @@ export class CertificateHistory {
     const certStatus: CertStatus = { type: 'revoked', revocationTime: at, revocationReason: CA_COMPROMISE }
     const enforcedMs = nowMs + this.#bounds.boundMs + SKEW_MS
     const first = this.#compromise
-    this.#compromise = { certStatus, at, enforcedMs: Math.min(first?.enforcedMs ?? enforcedMs, enforcedMs) }
+    this.#compromise = {
+      certStatus,
+      at,
+      enforcedMs: first?.enforcedMs ?? enforcedMs,
+      timeEnforcedMs: enforcedMs,
+    }
     if (this.#status === 'revoked' && this.prunedMs === undefined) return
     this.revisions.push({ certStatus, changedAt: at, committedMs: nowMs, enforcedMs })
   }
@@ -160,7 +171,7 @@ export class CertificateHistory {
         certStatus: compromise.certStatus,
         changedAt: compromise.at,
         committedMs: nowMs,
-        enforcedMs: compromise.enforcedMs,
+        enforcedMs: compromise.timeEnforcedMs,
       })
   }
 

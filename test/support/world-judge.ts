@@ -144,7 +144,9 @@ function judgeSingle(
   const before = seen.get(history.key) ?? -1
   if (newest < before && !history.isUnrecordedUntilGood(newest))
     return `revision ${newest} after revision ${before} from the same isolate (law 2, monotone)`
-  seen.set(history.key, Math.max(before, oldest))
+  // What follows the end of a row never has to be known: who told it may still tell the row.
+  if (history.revisions[oldest]?.enforcedMs !== Number.POSITIVE_INFINITY)
+    seen.set(history.key, Math.max(before, oldest))
   return undefined
 }
 
