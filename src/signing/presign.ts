@@ -3,6 +3,7 @@
  * bundle for each algorithm that the issuer's responders sign with (R1.87). Any step may run twice or die half-way. Budgets
  * count signatures, because the clock stands still while we sign.
  */
+import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { Bundle } from '../bundle/bundle-format.ts'
 import { encodeBundle } from '../bundle/bundle-writer.ts'
 import { SigningError, StorageError } from '../ports/errors.ts'
@@ -131,12 +132,15 @@ interface Built {
  * @throws when the slot could not be built, checked, written or recorded: it stays due
  */
 async function build(ports: PresignPorts, known: IssuerRecord, lease: LeasedSlot): Promise<Built> {
-  const t0 = seconds(ports.clock) // before the rows are read: what we sign was true then
+  const begun = seconds(ports.clock) // before the rows are read: what we sign was true then
   const { asOf, floor, configRev, rows } = await ports.slots.readSlot(lease)
   // Who is compromised says no more what its rows say (R1.41): a record older than the rows would pass for as new as they are.
   const issuer = known.configRev < configRev ? await ports.status.readIssuer(known.id) : known
   if (issuer === undefined) throw new StorageError('corrupt', `issuer ${known.id} is gone`)
-  const slot = { issuer, lease, rows, asOf, floor, t0 }
+  // Unless one changed meanwhile: all of them stand as at the last change, and thisUpdate must not lie before it (attack 15).
+  const changedAt = rows.reduce((latest, row) => Math.max(latest, row.changedAt), 0)
+  const t0 = Math.max(begun, Math.min(changedAt, seconds(ports.clock)))
+  const slot = { issuer, lease, begun, rows, asOf, floor, t0 }
   const standing = await readPrevious(ports, lease, undefined)
   const first = await buildBundle(ports, slot, standing, undefined)
   const bundles = [first]
@@ -179,11 +183,11 @@ type WrittenBundle = BuiltSlot & {
  */
 async function buildBundle(
   ports: PresignPorts,
-  slot: Omit<SlotToBuild, 'ready' | 'previous'> & { readonly lease: LeasedSlot },
+  slot: Omit<SlotToBuild, 'ready' | 'previous'> & { readonly lease: LeasedSlot; readonly begun: UnixSeconds },
   standing: Bundle | undefined,
   algorithm: SignatureAlgorithm | undefined,
 ): Promise<WrittenBundle> {
-  const { issuer, lease, t0 } = slot
+  const { issuer, lease, begun, t0 } = slot
   const ready = await ports.signers.ready(issuer, t0, algorithm)
   const own = ready.responder.algorithm
   // What was signed while the default was another one is kept: it stands under the other key.
@@ -197,7 +201,7 @@ async function buildBundle(
   const bytes = await encodeBundle(built.content)
   await checkBundle(bytes, built.content, issuer, t0)
   const now = seconds(ports.clock)
-  if (now - t0 > LAST_PUT_SECONDS)
+  if (now - begun > LAST_PUT_SECONDS)
     throw new SigningError('signFailed', 'building took too long for its lease')
   const expiration = Math.max(built.nextUpdate + KEEP_SECONDS, now + MIN_EXPIRATION_SECONDS)
   await ports.derived.writeBundle(issuer.id, lease.k, lease.slot, bytes, expiration, algorithm)
