@@ -54,10 +54,10 @@ export function isWritten(act: Act): boolean {
 }
 
 /**
- * The issuer is a column of the plan, not ?1 again, so that SQLite walks the plan and looks rows up, not the other way round.
- * ?1 issuer, ?2 wishes as JSON rows, ?3 now in ms, ?4 = 1: rows not recorded are added, ?5 the default revocation time.
+ * What is wished for, beside the row as it stands. The issuer is a column of it, not ?1 again, so that SQLite walks the plan
+ * and looks rows up, not the other way round. ?1 issuer, ?2 wishes as JSON rows.
  */
-const PLAN = `
+const LISTED = `
   WITH input AS (
     SELECT j.key AS pos, j.value->>0 AS hash, unhex(j.value->>1) AS serial, j.value->>2 AS goal, j.value->>3 AS time,
       j.value->>4 AS reason, j.value->>5 AS nb, j.value->>6 AS na, j.value->>7 AS reserved, j.value->>8 AS ca,
@@ -70,7 +70,10 @@ const PLAN = `
     FROM input CROSS JOIN issuers i
     LEFT JOIN certificates c ON c.issuer = i.id AND c.hash = input.hash AND c.serial = input.serial
     WHERE i.id = ?1
-  ), wanted AS (
+  )`
+
+/** What becomes of what is wished for. ?3 now in ms, ?4 = 1: rows not recorded are added, ?5 the default revocation time. */
+const RULES = `, wanted AS (
     SELECT *,
       CASE WHEN goal IN (1, 2) THEN coalesce(time, iif(old = goal, old_time, NULL), ?5) ELSE 0 END AS new_time,
       CASE goal WHEN 1 THEN iif(reason IS NULL AND old = 1, old_reason, nullif(reason, 0)) WHEN 2 THEN 6 END AS new_reason,
@@ -102,9 +105,9 @@ const PLAN = `
     SELECT *, iif(final AND lawful IN ('add', 'resolve', 'change', 'extend', 'fill'), 'final', lawful) AS act FROM lawful
   )`
 
-const READ_PLAN = `${PLAN} SELECT pos, act, old_rev FROM plan ORDER BY pos`
+const READ_PLAN = 'SELECT pos, act, old_rev FROM plan ORDER BY pos'
 
-const RAISE_SEQ = `${PLAN}
+const RAISE_SEQ = `
   UPDATE issuers SET seq = max(seq + 1, ?3 * 1000)
   WHERE id = ?1 AND EXISTS (SELECT 1 FROM plan WHERE act IN ('add', 'resolve', 'change', 'extend', 'fill'))
   RETURNING seq`
@@ -113,7 +116,7 @@ const RAISE_SEQ = `${PLAN}
  * A row that is recorded as revoked or held at once needs an overlay item only where something was signed for it before, which
  * is so when the issuer's policy for unknown serials ever was to sign. What is added to a good answer need not overtake it.
  */
-const ADD_ITEMS = `${PLAN}
+const ADD_ITEMS = `
   INSERT INTO changes (issuer, hash, serial, seq, keep_until)
   SELECT i.id, p.hash, p.serial, i.seq, max(CAST(?3 / 1000 AS INTEGER) + i.longest_validity + 3600, i.horizon)
   FROM plan p JOIN issuers i ON i.id = ?1
@@ -122,7 +125,7 @@ const ADD_ITEMS = `${PLAN}
   ON CONFLICT (issuer, hash, serial) DO UPDATE SET seq = excluded.seq, keep_until = max(keep_until, excluded.keep_until)`
 
 /** The slots of every era: k, and k_next while doubling. A reserved serial is in no bundle. */
-const MARK_SLOTS = `${PLAN}
+const MARK_SLOTS = `
   UPDATE slots SET
     changed_seq = iif(m.changed, m.seq, changed_seq),
     added_since = iif(added = 0 AND m.fresh > 0, CAST(?3 / 1000 AS INTEGER), added_since),
@@ -143,7 +146,7 @@ const MARK_SLOTS = `${PLAN}
  * One row for each status that is not good, and for a serial that is reserved or no longer; good ones and what is filled in
  * are counted, or the audit would outgrow the record. What is not there is left out of the detail by json_patch.
  */
-const AUDIT = `${PLAN}
+const AUDIT = `
   INSERT INTO audit (at_ms, action, issuer, serial, seq, detail)
   SELECT ?3, CASE
       WHEN p.reserved THEN 'certificate.reserved'
@@ -166,7 +169,7 @@ const AUDIT = `${PLAN}
   WHERE p.act = 'fill' OR (p.act = 'add' AND p.goal = 0 AND NOT p.reserved) OR (p.act = 'extend' AND p.old NOT IN (1, 2))
   GROUP BY p.act`
 
-const CHANGE_ROWS = `${PLAN}
+const CHANGE_ROWS = `
   UPDATE certificates SET
     status = iif(p.act IN ('change', 'resolve'), p.goal, certificates.status),
     revoked_at = iif(p.act IN ('change', 'resolve'), p.new_time, certificates.revoked_at),
@@ -182,22 +185,30 @@ const CHANGE_ROWS = `${PLAN}
   WHERE p.act IN ('change', 'resolve', 'extend', 'fill')
     AND certificates.issuer = p.issuer AND certificates.hash = p.hash AND certificates.serial = p.serial`
 
-const ADD_ROWS = `${PLAN}
+const ADD_ROWS = `
   INSERT INTO certificates (issuer, hash, serial, status, revoked_at, reason, not_before, not_after, changed_at, reserved,
     is_ca, extensions, rev)
   SELECT i.id, p.hash, p.serial, p.goal, p.new_time, p.new_reason, p.nb, p.na, 0, p.reserved, p.ca, p.ext, i.seq
   FROM plan p JOIN issuers i ON i.id = ?1 WHERE p.act = 'add'`
 
-/** In this order: first the plan is read, then the sequence raised; RETURNING gives it. */
-export const CHANGE_STATEMENTS: readonly string[] = [
-  READ_PLAN,
-  RAISE_SEQ,
-  ADD_ITEMS,
-  MARK_SLOTS,
-  AUDIT,
-  CHANGE_ROWS,
-  ADD_ROWS,
-]
+/**
+ * The writes of a plan, in this order: first the sequence is raised; RETURNING gives it. The rows that the plan is made of
+ * change last.
+ */
+export const PLAN_WRITES = { RAISE_SEQ, ADD_ITEMS, MARK_SLOTS, AUDIT, CHANGE_ROWS } as const
+
+/**
+ * A statement over a plan.
+ * @param joined `WITH joined AS (...)`, a row for each row in question, with the columns of LISTED
+ */
+export function overPlan(joined: string, statement: string): string {
+  return `${joined}${RULES}\n${statement}`
+}
+
+/** In this order: first the plan is read, then written. */
+export const CHANGE_STATEMENTS: readonly string[] = [READ_PLAN, ...Object.values(PLAN_WRITES), ADD_ROWS].map(
+  (statement) => overPlan(LISTED, statement),
+)
 
 /** Why a wish was refused, in words for the operator; undefined when it was not. */
 export function refusalOf(act: Act, goal: number): string | undefined {
