@@ -5,7 +5,8 @@
 import type { Clock, DerivedStore, OverlayStore } from '../ports/ports.ts'
 import type { OverlaySnapshot, Sequence } from '../ports/records.ts'
 import { frozenView } from './frozen.ts'
-import { encodeRoot, OverlayRoot } from './root.ts'
+import { OverlayRoot } from './root.ts'
+import { encodeRoot } from './root-encoder.ts'
 
 /** Longer than any put should take; a holder that dies delays the next root by no more. */
 const LEASE_MS = 15_000
@@ -44,12 +45,14 @@ export async function publish(ports: PublisherPorts): Promise<Published | undefi
     const timeMs = ports.clock.nowMs() // before D1 is read: the root claims to know everything up to here
     const snapshot = await ports.overlay.readOverlay()
     const frozen = frozenIssuers(snapshot, last, restored)
+    // What a reader holds is replaced by this root even though the record has fallen behind it.
+    const position = Math.max(snapshot.position, frozen.length > 0 ? (last?.position ?? 0) : 0)
     if (frozen.length > 0 || restored) await ports.overlay.freeze(frozen, timeMs)
     const ids = new Set(frozen)
     // Found just now: the root that gave it away is the one from before the loss. Later it must be one of ours.
     const view = frozenView(snapshot, ids, last, timeMs, (issuer) => !issuer.frozen)
     await ports.derived.writeRoot(
-      encodeRoot(view.snapshot, version, timeMs, ports.random(), ids, view.carried),
+      encodeRoot({ ...view.snapshot, position }, version, timeMs, ports.random(), ids, view.carried),
     )
     const heads = snapshot.issuers.map(({ id, head }) => ({ issuer: id, head }))
     const publishedAtMs = ports.clock.nowMs()
@@ -97,7 +100,8 @@ function frozenIssuers(
   last: OverlayRoot | undefined,
   restored: boolean,
 ): number[] {
+  const isBehind = restored || (last?.position ?? 0) > snapshot.position
   return snapshot.issuers
-    .filter(({ id, head, frozen }) => frozen || restored || (last?.issuer(id)?.head ?? 0) > head)
+    .filter(({ id, head, frozen }) => frozen || isBehind || (last?.issuer(id)?.head ?? 0) > head)
     .map(({ id }) => id)
 }

@@ -9,7 +9,8 @@ import type { OverlayIssuer } from '../ports/records.ts'
 import { SingleFlight } from '../ports/single-flight.ts'
 import { frozenView } from './frozen.ts'
 import type { RootIssuer } from './root.ts'
-import { encodeRoot, OverlayRoot } from './root.ts'
+import { OverlayRoot } from './root.ts'
+import { encodeRoot } from './root-encoder.ts'
 
 /** A root is looked for again after this long. */
 const REFRESH_MS = 30_000
@@ -82,12 +83,16 @@ export class OverlayReader {
     try {
       const snapshot = await this.#ports.overlay.readOverlay()
       const last = this.#root
-      const frozen = snapshot.issuers.filter((issuer) => isBehind(issuer, last?.issuer(issuer.id)))
+      const behind = snapshot.position < (last?.position ?? 0)
+      const frozen = snapshot.issuers.filter((issuer) => behind || isBehind(issuer, last?.issuer(issuer.id)))
+      const position = Math.max(snapshot.position, last?.position ?? 0)
       const version = Math.max(nowMs, (last?.version ?? 0) + 1)
       const ids = new Set(frozen.map(({ id }) => id))
       // What we hold is older than the bound, or we would not be here: it cannot vouch for what was lost.
       const view = frozenView(snapshot, ids, last, nowMs, () => false)
-      this.adopt(encodeRoot(view.snapshot, version, nowMs, this.#ports.random(), ids, view.carried))
+      this.adopt(
+        encodeRoot({ ...view.snapshot, position }, version, nowMs, this.#ports.random(), ids, view.carried),
+      )
       this.#checkedAtMs = nowMs
     } catch {
       // refresh() says that nothing is readable; the next attempt is RECORD_RETRY_MS away
@@ -99,7 +104,9 @@ export class OverlayReader {
     try {
       const root = OverlayRoot.open(bytes)
       const held = this.#root
-      if (held === undefined || (root.version > held.version && !knowsLess(root, held))) this.#root = root
+      // A publisher that was overtaken may put a root that knows less under a higher version.
+      if (held === undefined || (root.version > held.version && root.position >= held.position))
+        this.#root = root
     } catch {
       // a corrupt value is no root: what we have stays, and its age decides
     }
@@ -109,18 +116,6 @@ export class OverlayReader {
     const age = nowMs - root.timeMs
     return age <= this.#boundMs && age >= -SKEW_MS
   }
-}
-
-/**
- * A publisher that was overtaken may put a root that it read later under a lower version: versions alone do not say which of
- * two roots knows more. A record that is itself behind is frozen, and believed as such.
- */
-function knowsLess(root: OverlayRoot, held: OverlayRoot): boolean {
-  for (const { id, head } of held.issuers) {
-    const now = root.issuer(id)
-    if (now !== undefined && !now.frozen && now.head < head) return true
-  }
-  return false
 }
 
 /** Whether the record has lost changes of an issuer. What was found out once stands until a thaw, which raises the floor. */

@@ -139,8 +139,49 @@ export interface OverlayIssuer {
   readonly hashes: Readonly<Record<HashAlgorithm, IssuerHashes>>
 }
 
+/** Issuers whose key hash under `algorithm` begins with `octet`, as they stood when this version of the page was written. */
+export interface DirectoryPage {
+  readonly algorithm: HashAlgorithm
+  readonly octet: number
+  readonly version: number
+}
+
+/** Older changes, in immutable values of their own: 2^bits of them, by the top bits of an item's first hash. */
+export interface OverlaySegment {
+  /** Names its values; never used twice. */
+  readonly version: number
+  /** `items` says the seq of each; a match in a `filter` means that an artefact must be as new as `lastSeq`. */
+  readonly kind: 'items' | 'filter'
+  readonly bits: number
+  /** Of a filter: bits tested for a serial. */
+  readonly probes: number
+  /** The one issuer whose changes it holds; undefined: of any. */
+  readonly issuer: number | undefined
+  /** Of the hashes; uint32. */
+  readonly seed: number
+  readonly count: number
+  /** The highest seq in it. */
+  readonly lastSeq: Sequence
+}
+
+/** Artefacts about serials whose hash lies in a range are unusable below `floor`. */
+export interface RangeFloor {
+  readonly issuer: number
+  /** uint32, inclusive. */
+  readonly from: number
+  readonly to: number
+  readonly floor: Sequence
+}
+
 /** Everything the overlay root is made of, read in one transaction. */
 export interface OverlaySnapshot {
+  /** Of the whole record: raised in the same transaction as every issuer's seq. */
+  readonly position: Sequence
+  /** Those that changed since their directory pages were written. */
   readonly issuers: readonly OverlayIssuer[]
+  readonly pages: readonly DirectoryPage[]
+  readonly segments: readonly OverlaySegment[]
+  readonly floors: readonly RangeFloor[]
+  /** What changed since the last segment was written. */
   readonly items: readonly OverlayItem[]
 }

@@ -40,6 +40,7 @@ export function ask(
   seen: Seen,
 ): Asked {
   const serial = certID.serialNumber
-  const need = Math.max(root.need(at, serial), seen.need(at, serial))
-  return { certID, hashAlgorithm, serial, hash: serialHash(serial), need }
+  const hash = serialHash(serial)
+  const need = Math.max(root.need(at, serial, hash), seen.need(at, serial))
+  return { certID, hashAlgorithm, serial, hash, need }
 }

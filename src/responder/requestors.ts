@@ -4,6 +4,7 @@
  * a signer whose issuer this responder serves must stand in the record, and not be revoked.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import { serialHash } from '../bundle/slot.ts'
 import { encodeTBSRequest, type OCSPRequest } from '../ocsp/ocsp-request.ts'
 import type { OverlayRoot } from '../overlay/root.ts'
 import { encodeAlgorithmIdentifier } from '../pkix/algorithm-identifier.ts'
@@ -133,7 +134,7 @@ export class Requestors {
     const at = root.issuer(recorded.issuer)
     if (at === undefined) return true
     const { serial, asOf } = recorded
-    return asOf < Math.max(root.need(at, serial), this.#ports.seen.need(at, serial))
+    return asOf < Math.max(root.need(at, serial, serialHash(serial)), this.#ports.seen.need(at, serial))
   }
 
   #keep(key: string, judgement: Judgement, now: UnixSeconds): void {

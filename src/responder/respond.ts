@@ -167,8 +167,9 @@ function isUsable(
   const at = root.issuer(issuer.id)
   if (at === undefined || issuer.configRev < at.configRev) return false // compromised meanwhile, perhaps (R1.41)
   const isOlder = answer.told.some(({ asOf }, i) => {
-    const serial = asked[i]?.serial
-    return serial === undefined || asOf < Math.max(root.need(at, serial), seen.need(at, serial))
+    const of = asked[i]
+    if (of === undefined) return true
+    return asOf < Math.max(root.need(at, of.serial, of.hash), seen.need(at, of.serial))
   })
   if (isOlder) return false
   for (const [i, { serial }] of asked.entries()) seen.note(at, serial, answer.told[i]?.revision ?? 0)

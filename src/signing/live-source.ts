@@ -209,7 +209,7 @@ export class LiveSource {
     const root = this.#ports.latestRoot()
     const at = root?.issuer(query.issuer.id)
     if (root === undefined || at === undefined) return false
-    return statuses.some(({ asked, asOf }) => root.need(at, asked.serial) > asOf)
+    return statuses.some(({ asked, asOf }) => root.need(at, asked.serial, asked.hash) > asOf)
   }
 }
 

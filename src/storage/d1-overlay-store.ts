@@ -6,6 +6,7 @@ import { type Database, numberIn, octetsIn, query, type StoreOptions, textIn, tr
 import { corrupt, decodeHashes, parseJSON } from './record-codec.ts'
 
 const READ_ISSUERS = 'SELECT id, seq, floor, k, config_rev, enabled, frozen, hashes FROM issuers ORDER BY id'
+const READ_POSITION = 'SELECT position FROM publisher WHERE id = 1'
 const READ_ITEMS = 'SELECT issuer, hex(serial) AS serial, seq FROM changes ORDER BY issuer, seq, hash, serial'
 
 /**
@@ -51,9 +52,12 @@ export class D1OverlayStore implements OverlayStore {
   }
 
   async readOverlay(): Promise<OverlaySnapshot> {
-    const statements = [this.#db.prepare(READ_ISSUERS), this.#db.prepare(READ_ITEMS)]
-    const [issuers, items] = await transact(this.#db, statements, this.#timeoutMs)
+    const statements = [READ_POSITION, READ_ISSUERS, READ_ITEMS].map((sql) => this.#db.prepare(sql))
+    const [publisher, issuers, items] = await transact(this.#db, statements, this.#timeoutMs)
+    const row = publisher?.results[0]
+    if (row === undefined) throw corrupt('publisher')
     return {
+      position: numberIn(row, 'position'),
       issuers: (issuers?.results ?? []).map((row) => ({
         id: numberIn(row, 'id'),
         head: numberIn(row, 'seq'),
@@ -64,6 +68,9 @@ export class D1OverlayStore implements OverlayStore {
         frozen: numberIn(row, 'frozen') === 1,
         hashes: decodeHashes(parseJSON(textIn(row, 'hashes'))),
       })),
+      pages: [],
+      segments: [],
+      floors: [],
       items: (items?.results ?? []).map((row) => ({
         issuer: numberIn(row, 'issuer'),
         serial: octetsIn(row, 'serial'),

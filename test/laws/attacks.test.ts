@@ -1,7 +1,7 @@
 /** The attacks on the design, each as the interleaving that breaks a weaker one; the world judges every answer by itself. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { publish } from '../../src/overlay/publisher.ts'
-import { encodeRoot } from '../../src/overlay/root.ts'
+import { encodeRoot } from '../../src/overlay/root-encoder.ts'
 import type { Answer } from '../../src/responder/answer.ts'
 import { EPOCH } from '../support/clock.ts'
 import { type Place, World } from '../support/world.ts'

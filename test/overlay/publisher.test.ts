@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { serialHash } from '../../src/bundle/slot.ts'
 import { type PublisherPorts, publish, publishChange } from '../../src/overlay/publisher.ts'
 import { OverlayRoot } from '../../src/overlay/root.ts'
 import { StorageError } from '../../src/ports/errors.ts'
@@ -64,7 +65,7 @@ describe('publishing', () => {
     const at = root?.issuer(issuer)
     expect(result).toMatchObject({ version: root?.version, frozen: [] })
     expect(root?.timeMs).toBe(clock.nowMs())
-    expect(at && root?.need(at, serial(0))).toBe(revision)
+    expect(at && root?.need(at, serial(0), serialHash(serial(0)))).toBe(revision)
     expect(await published()).toBe(at?.head)
   })
 
@@ -176,8 +177,8 @@ describe('a record restored from a backup (attack 4)', () => {
       const root = puts.at(-1)
       const at = root?.issuer(issuer)
       expect(at).toMatchObject({ frozen: true, floor: expect.any(Number) })
-      expect(at && root?.need(at, serial(0))).toBe(revision)
-      expect(at && root?.need(at, serial(1))).toBe(at?.floor) // the others stay as they are
+      expect(at && root?.need(at, serial(0), serialHash(serial(0)))).toBe(revision)
+      expect(at && root?.need(at, serial(1), serialHash(serial(1)))).toBe(at?.floor) // the others stay as they are
       clock.advance(60_000)
     }
     expect(puts.at(-1)?.itemCount).toBe(1)

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import { serialHash } from '../../src/bundle/slot.ts'
 import { OverlayReader } from '../../src/overlay/reader.ts'
-import { encodeRoot } from '../../src/overlay/root.ts'
+import { encodeRoot } from '../../src/overlay/root-encoder.ts'
 import { StorageError } from '../../src/ports/errors.ts'
 import type { OverlayIssuer, OverlaySnapshot } from '../../src/ports/records.ts'
 import { EPOCH, VirtualClock } from '../support/clock.ts'
@@ -33,7 +34,11 @@ const snapshot = (
   items: OverlaySnapshot['items'] = [],
   over: Partial<OverlayIssuer> = {},
 ): OverlaySnapshot => ({
+  position: head,
   issuers: [issuer({ head, ...over })],
+  pages: [],
+  segments: [],
+  floors: [],
   items,
 })
 const root = (version: number, timeMs = clock.nowMs(), known = snapshot(), frozen: number[] = []) =>
@@ -106,12 +111,13 @@ describe('a root from KV', () => {
     }
   })
 
-  test('is not replaced by one of a higher version that knows less of an issuer', async () => {
+  test('is not replaced by one of a higher version that knows less of the record', async () => {
     kv = root(5, clock.nowMs(), snapshot(SEQ + 10))
     await reader.refresh()
     kv = root(6, clock.nowMs(), snapshot(SEQ + 9))
     expect((await reader.refresh()).version).toBe(5)
-    kv = root(7, clock.nowMs(), snapshot(SEQ + 9), [1]) // unless it says so itself: a restored record
+    const restored = { ...snapshot(SEQ + 9), position: SEQ + 10 } // the publisher found out: it says so, and stands as high
+    kv = root(7, clock.nowMs(), restored, [1])
     expect((await reader.refresh()).version).toBe(7)
   })
 
@@ -157,7 +163,7 @@ describe('without a readable root in KV', () => {
     const built = await reader.refresh()
     const at = built.issuer(1)
     expect(at?.head).toBe(SEQ + 7)
-    expect(at && built.need(at, SERIAL)).toBe(SEQ + 7)
+    expect(at && built.need(at, SERIAL, serialHash(SERIAL))).toBe(SEQ + 7)
     expect(built.timeMs).toBe(clock.nowMs())
     expect(reader.fresh(clock.nowMs())).toBe(built)
   })
@@ -195,7 +201,7 @@ describe('without a readable root in KV', () => {
     const built = await reader.refresh()
     const at = built.issuer(1)
     expect(at).toMatchObject({ frozen: true, head: SEQ + 2, floor: clock.nowMs() * 1000 })
-    expect(at && built.need(at, SERIAL)).toBeGreaterThanOrEqual(SEQ + 10)
+    expect(at && built.need(at, SERIAL, serialHash(SERIAL))).toBeGreaterThanOrEqual(SEQ + 10)
     // Once it is floored it stays so, until it is thawed.
     clock.advance(BOUND_MS + 1)
     expect((await reader.refresh()).issuer(1)?.floor).toBe(at?.floor)

@@ -4,7 +4,8 @@ import type { BundleEntry } from '../../src/bundle/bundle-format.ts'
 import { encodeBundle } from '../../src/bundle/bundle-writer.ts'
 import { serialHash } from '../../src/bundle/slot.ts'
 import type { RootIssuer } from '../../src/overlay/root.ts'
-import { encodeRoot, OverlayRoot } from '../../src/overlay/root.ts'
+import { OverlayRoot } from '../../src/overlay/root.ts'
+import { encodeRoot } from '../../src/overlay/root-encoder.ts'
 import { hashAlgorithmIdentifier } from '../../src/pkix/algorithm-identifier.ts'
 import type { StatusAnswer } from '../../src/responder/answer.ts'
 import { statusAnswer } from '../../src/responder/answer.ts'
@@ -35,7 +36,14 @@ function rootIssuer(over: { head?: number; floor?: number } = {}): RootIssuer {
     hashes: TEST_HASHES,
     ...over,
   }
-  const found = OverlayRoot.open(encodeRoot({ issuers: [issuer], items: [] }, 1, NOW * 1000, 1)).issuer(7)
+  const found = OverlayRoot.open(
+    encodeRoot(
+      { position: 1, issuers: [issuer], pages: [], segments: [], floors: [], items: [] },
+      1,
+      NOW * 1000,
+      1,
+    ),
+  ).issuer(7)
   if (found === undefined) throw new Error('no issuer')
   return found
 }

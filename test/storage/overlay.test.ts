@@ -120,3 +120,28 @@ test('says what is to be done when the schema is missing', async () => {
     })
   expect(await new D1AdminStore(bare).globals(NOW)).toMatchObject({ schema: false, issuers: [] })
 })
+
+test('the position of the record rises with every change, of any issuer, and never otherwise', async () => {
+  const position = async () => (await overlay.readOverlay()).position
+  const second = await setUp(admin, { name: 'second', ski: 'bb' })
+  const changes: (() => Promise<unknown>)[] = [
+    () => admin.addCertificates(second, [good(7)], NOW_MS),
+    () => admin.changeStatus(issuer, serial(1), { to: 'revoked' }, NOW_MS),
+    () => admin.raiseFloor(second, NOW_MS),
+    () => overlay.freeze([issuer], NOW_MS),
+    () => admin.thaw(issuer, NOW_MS),
+    () => admin.updateIssuer(second, { enabled: false }, NOW_MS),
+  ]
+  for (const [i, change] of changes.entries()) {
+    const before = await position()
+    await change()
+    expect(await position(), `change ${i}`).toBeGreaterThan(before)
+  }
+  const before = await position()
+  const leased = await lease('a', NOW_MS + 60_000)
+  await overlay.recordPublished('a', leased?.version ?? 0, NOW_MS + 60_000, [
+    { issuer, head: Number.MAX_SAFE_INTEGER },
+  ])
+  expect(await position()).toBe(before)
+  expect(() => db.exec('UPDATE publisher SET position = position - 1')).toThrow('position never falls')
+})

@@ -1,5 +1,6 @@
 /** Mistakes that weaker designs make. The checker that finds nothing wrong with the design must find each of them. */
-import { encodeRoot, OverlayRoot } from '../../src/overlay/root.ts'
+import { OverlayRoot } from '../../src/overlay/root.ts'
+import { encodeRoot } from '../../src/overlay/root-encoder.ts'
 import type { CertificateRow, OverlaySnapshot } from '../../src/ports/records.ts'
 import type { Variant } from './world-isolate.ts'
 
@@ -21,9 +22,9 @@ export function itemsKeptTenMinutes(): Variant {
     overlayStore: (inner, clock) =>
       replacing(inner, {
         async readOverlay() {
-          const { issuers, items } = await inner.readOverlay()
+          const snapshot = await inner.readOverlay()
           const oldest = (clock.nowMs() - 600_000) * 1000
-          return { issuers, items: items.filter(({ seq }) => seq >= oldest) }
+          return { ...snapshot, items: snapshot.items.filter(({ seq }) => seq >= oldest) }
         },
       }),
   }
