@@ -27,12 +27,16 @@ export interface RuntimeOptions {
   readonly onLog: (line: { level: string; message: string }) => void
   /** workerd died and runs again, as another process. */
   readonly onRestart: () => void
+  /** Opens the inspector of the Worker's isolate: for what measures it. Default closed. */
+  readonly inspect?: boolean
 }
 
 export interface Runtime {
   readonly url: string
   readonly database: MigrationDatabase
   workerd(): ProcessInfo | undefined
+  /** WebSocket address of the inspector. @throws when it was not opened */
+  inspector(): Promise<string>
   /** Runs the scheduled handler once. @throws what it throws */
   runScheduled(at: Date): Promise<void>
   dispose(): Promise<void>
@@ -54,6 +58,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     port: 0,
     // No look-up of our own whereabouts on the Internet.
     cf: false,
+    ...(options.inspect === true ? { inspectorPort: 0 } : {}),
     log: new Log(LogLevel.NONE),
     logRequests: false,
     telemetry: { enabled: false },
@@ -102,6 +107,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       url: `http://${urlHost(host)}:${direct.port}`,
       database,
       workerd: () => ownChildren().find(isWorkerd),
+      inspector: async () => new URL('/core:user:edge-ocsp', await miniflare.getInspectorURL()).href,
       async runScheduled(at) {
         const { outcome } = await worker.scheduled({ scheduledTime: at, cron: '* * * * *' })
         if (outcome !== 'ok') throw new Error(`the scheduled handler ended with "${outcome}"`)
