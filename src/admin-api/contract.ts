@@ -4,10 +4,12 @@
  */
 import type * as z from 'zod/mini'
 import * as answer from './answers.ts'
+import * as mass from './mass.ts'
 import * as request from './requests.ts'
 
 export * from './answers.ts'
 export * from './fields.ts'
+export * from './mass.ts'
 export * from './requests.ts'
 export { formatTime, parseTime } from './time.ts'
 
@@ -119,6 +121,33 @@ export const ADMIN_ROUTES = {
     summary: 'Revoke a certificate, or put it on hold',
     request: request.RevocationInput,
     response: answer.StatusChange,
+  },
+  massRevoke: {
+    method: 'POST',
+    path: '/issuers/{issuer}/mass-revocations',
+    summary: 'Revoke all certificates that match, a part of them a call: repeat it until the run is done',
+    request: mass.MassRevocationInput,
+    response: mass.MassRevocationResult,
+  },
+  planMassRevoke: {
+    method: 'POST',
+    path: '/issuers/{issuer}/mass-revocations/dry-run',
+    summary: 'Count what a mass revocation would change, a part of the record a call',
+    request: mass.MassTallyInput,
+    response: mass.MassTallyResult,
+  },
+  listMassRevocations: {
+    method: 'GET',
+    path: '/issuers/{issuer}/mass-revocations',
+    summary: 'The last mass revocations by query, and how fast they were',
+    response: mass.MassRuns,
+  },
+  revokeSerials: {
+    method: 'POST',
+    path: '/issuers/{issuer}/mass-revocations/serials',
+    summary: 'Revoke the certificates of a list; a bad row is refused alone',
+    request: mass.ListedInput,
+    response: mass.ListedResult,
   },
   release: {
     method: 'POST',

@@ -9,6 +9,7 @@ import type { AdminDeps } from './admin-deps.ts'
 import { AdminError, errorResponse, toAdminError } from './admin-error.ts'
 import { mountIssuers } from './admin-issuers.ts'
 import { mountLastStates } from './admin-last-states.ts'
+import { mountMass } from './admin-mass.ts'
 import { mountOperations } from './admin-operations.ts'
 import { mountResponders } from './admin-responders.ts'
 import { requireAdmin } from './auth.ts'
@@ -45,6 +46,7 @@ export function adminApp(deps: AdminDeps): Hono {
   mountLastStates(app, deps)
   mountResponders(app, deps)
   mountCertificates(app, deps)
+  mountMass(app, deps)
   app.notFound((c) => {
     const methods = methodsAt(c.req.path)
     if (methods.length === 0) {

@@ -4,6 +4,7 @@
  * src/storage/d1-admin-store.ts; every method may reject with StorageError.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { MassStore } from './mass-store.ts'
 import type { CertificateRow, IssuerPolicy, IssuerRecord, ResponderRecord, Sequence } from './records.ts'
 
 /** The name or key is taken by another record. Nothing was changed. */
@@ -151,7 +152,7 @@ export interface Globals {
   readonly counters: Readonly<Record<string, number>>
 }
 
-export interface AdminStore {
+export interface AdminStore extends MassStore {
   /** @throws ConflictError when name or ski is taken */
   addIssuer(issuer: NewIssuer, nowMs: number): Promise<IssuerRecord>
   /** @throws NotFoundError; ConflictError when the new name is taken; IssuerStateError for a policy once the issuer is final */

@@ -32,7 +32,7 @@ export interface MassRequest {
   readonly to: 'revoked' | 'hold'
   /** As of StatusChange. */
   readonly reason: StatusChange['reason']
-  /** Default: the minute in which the run was started, however long it takes. */
+  /** Default: the minute in which the run is started, however long it takes. Ahead of the clock: the start. */
   readonly revocationTime: UnixSeconds | undefined
 }
 

@@ -64,6 +64,8 @@ const BULK_TIMEOUT_MS = 25_000
 export interface ApplyOptions extends StoreOptions {
   /** Whether serials that are not recorded are added. */
   readonly add: boolean
+  /** The plan is made, and nothing done. */
+  readonly dryRun?: boolean
   readonly attempt?: number
 }
 
@@ -105,7 +107,7 @@ async function applyOnce(
   const json = `[${rows.join(',')}]`
   const minute = Math.floor(nowMs / 1000 / DEFAULT_TIME_STEP_SECONDS) * DEFAULT_TIME_STEP_SECONDS
   const planned = (sql: string) => db.prepare(sql).bind(issuer, json, nowMs, options.add ? 1 : 0, minute)
-  const statements = CHANGE_STATEMENTS.map(planned)
+  const statements = CHANGE_STATEMENTS.slice(0, options.dryRun === true ? 1 : undefined).map(planned)
   const [single] = wishes
   if (wishes.length === 1 && single !== undefined) {
     statements.push(db.prepare(READ_ITEM).bind(issuer, serialHash(single.serial), encodeHex(single.serial)))

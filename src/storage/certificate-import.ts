@@ -1,8 +1,8 @@
 /** Checks of what is to be recorded, and the cutting of an import into transactions. */
 import type { NewCertificate, RowOutcome } from '../ports/admin-store.ts'
 import type { CertificateStatus } from '../ports/records.ts'
-import { applyWishes, encodeWish, type Wish } from './certificate-changes.ts'
-import { isWritten, refusalOf } from './certificate-plan.ts'
+import { type ApplyOptions, applyWishes, encodeWish, type Wish } from './certificate-changes.ts'
+import { type Act, isWritten, refusalOf } from './certificate-plan.ts'
 import type { Database } from './database.ts'
 import { encodeHex } from './hex.ts'
 import { extensionsRefusal } from './merged-extensions.ts'
@@ -75,27 +75,44 @@ export async function addCertificates(
   nowMs: number,
 ): Promise<RowOutcome[]> {
   const outcomes = new Array<RowOutcome>(rows.length).fill('unchanged')
+  await applyRows(db, issuer, rows, nowMs, { add: true }, (position, result) => {
+    outcomes[position] = 'refused' in result ? result : outcomeOf(result)
+  })
+  return outcomes
+}
+
+/**
+ * Applies rows in their order, in transactions of at most CHUNK_ROWS or CHUNK_CHARACTERS.
+ * @param tell what became of the row at a position; called once for each
+ */
+export async function applyRows(
+  db: Database,
+  issuer: number,
+  rows: readonly Request[],
+  nowMs: number,
+  options: ApplyOptions,
+  tell: (position: number, result: { act: Act; goal: number } | { refused: string }) => void,
+): Promise<void> {
   let chunk = new Chunk()
   const flush = async () => {
     if (chunk.wishes.length === 0) return
     const { wishes, positions } = chunk
     chunk = new Chunk()
-    const applied = await applyWishes(db, issuer, wishes, nowMs, { add: true })
+    const applied = await applyWishes(db, issuer, wishes, nowMs, options)
     applied.forEach(({ act }, i) => {
-      outcomes[positions[i] ?? 0] = outcomeOf(act, wishes[i]?.goal ?? 0)
+      tell(positions[i] ?? 0, { act, goal: wishes[i]?.goal ?? 0 })
     })
   }
   for (const [position, row] of rows.entries()) {
     const wish = toWish(row, nowMs)
     if ('refused' in wish) {
-      outcomes[position] = wish
+      tell(position, wish)
       continue
     }
     if (!chunk.fits(wish)) await flush()
     chunk.push(wish, position)
   }
   await flush()
-  return outcomes
 }
 
 /** One transaction's worth of rows. A serial that comes twice opens the next one, so that rows apply in their order. */
@@ -121,7 +138,7 @@ class Chunk {
   }
 }
 
-function outcomeOf(act: Parameters<typeof refusalOf>[0], goal: number): RowOutcome {
+function outcomeOf({ act, goal }: { act: Act; goal: number }): RowOutcome {
   if (act === 'add') return 'added'
   if (isWritten(act)) return 'changed'
   const refused = refusalOf(act, goal)

@@ -17,6 +17,15 @@ import {
   type RunRecord,
   type StatusChange,
 } from '../ports/admin-store.ts'
+import type {
+  ListedChange,
+  ListedOutcome,
+  MassRequest,
+  MassRun,
+  MassStep,
+  MassTally,
+  SlotNumber,
+} from '../ports/mass-store.ts'
 import type { CertificateRow, IssuerRecord, ResponderRecord, Sequence } from '../ports/records.ts'
 import { applyWishes } from './certificate-changes.ts'
 import { addCertificates, toWish } from './certificate-import.ts'
@@ -57,6 +66,8 @@ import {
   TOUCH_ISSUER,
   UPDATE_ISSUER,
 } from './issuer-sql.ts'
+import { changeListed } from './listed-revocation.ts'
+import { listMass, noteMass, startMass, stepMass, tallyMass } from './mass-revocation.ts'
 import {
   CERTIFICATE_COLUMNS,
   corrupt,
@@ -76,10 +87,12 @@ const READ_AUDIT = `
 
 export class D1AdminStore implements AdminStore {
   readonly #db: Database
+  readonly #options: StoreOptions
   readonly #timeoutMs: number | undefined
 
   constructor(db: Database, options: StoreOptions = {}) {
     this.#db = db
+    this.#options = options
     this.#timeoutMs = options.timeoutMs
   }
 
@@ -231,6 +244,35 @@ export class D1AdminStore implements AdminStore {
     if (refused !== undefined) return { outcome: { refused }, revision: rev, keepUntil }
     const outcome = act === 'absent' ? 'notFound' : act === 'same' ? 'unchanged' : 'changed'
     return { outcome, revision: rev, keepUntil }
+  }
+
+  startMass(issuer: number, request: MassRequest, nowMs: number): Promise<MassRun> {
+    return startMass(this.#db, issuer, request, nowMs, this.#options)
+  }
+
+  stepMass(run: MassRun, request: MassRequest, nowMs: number): Promise<MassStep> {
+    return stepMass(this.#db, run, request, nowMs, this.#options)
+  }
+
+  noteMass(id: number, busyMs: number): Promise<MassRun> {
+    return noteMass(this.#db, id, busyMs, this.#options)
+  }
+
+  listMass(issuer: number, limit: number): Promise<MassRun[]> {
+    return listMass(this.#db, issuer, limit, this.#options)
+  }
+
+  tallyMass(issuer: number, request: MassRequest, cursor: number, nowMs: number): Promise<MassTally> {
+    return tallyMass(this.#db, issuer, request, cursor, nowMs, this.#options)
+  }
+
+  changeListed(
+    issuer: number,
+    rows: readonly ListedChange[],
+    options: { readonly add: boolean; readonly dryRun: boolean },
+    nowMs: number,
+  ): Promise<{ outcomes: ListedOutcome[]; slots: SlotNumber[] }> {
+    return changeListed(this.#db, issuer, rows, options, nowMs, this.#options)
   }
 
   async readCertificate(issuer: number, serial: Uint8Array): Promise<CertificateRow | undefined> {

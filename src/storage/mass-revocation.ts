@@ -141,8 +141,10 @@ export async function startMass(
   { timeoutMs }: StoreOptions,
 ): Promise<MassRun> {
   const asked = JSON.stringify(encodeRequest(request))
+  // A time a little ahead of this clock becomes now, and stays that for the whole run.
+  const time = Math.min(request.revocationTime ?? minuteOf(nowMs), Math.floor(nowMs / 1000))
   const statements = [
-    db.prepare(START).bind(issuer, asked, request.revocationTime ?? minuteOf(nowMs), nowMs),
+    db.prepare(START).bind(issuer, asked, time, nowMs),
     db.prepare(READ_OPEN).bind(issuer, asked),
     db.prepare(DROP_RUNS),
   ]
@@ -162,7 +164,6 @@ export async function stepMass(
 ): Promise<MassStep> {
   const asked = {
     ...encodeRequest(request),
-    // As for a single revocation: a time a little ahead of this clock became now when the run was started.
     time: run.revocationTime,
     run: run.id,
     from: run.cursor,

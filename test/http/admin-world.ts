@@ -29,6 +29,10 @@ export const EMPTY_GLOBALS: Globals = {
   counters: {},
 }
 
+async function unsupported(): Promise<never> {
+  throw new Error('not in this store')
+}
+
 export class FakeStore implements AdminStore {
   readonly issuers = new Map<number, IssuerRecord>()
   readonly rows = new Map<string, CertificateRow>()
@@ -191,6 +195,13 @@ export class FakeStore implements AdminStore {
     this.#call('readCertificate')
     return this.rows.get(`${issuer}/${hex(serial)}`)
   }
+  /** Revocations by query and list are shown over the real record (admin-mass.test.ts). */
+  startMass = unsupported
+  stepMass = unsupported
+  noteMass = unsupported
+  listMass = unsupported
+  tallyMass = unsupported
+  changeListed = unsupported
   async audit(afterId: number, limit: number) {
     return this.auditRows.filter(({ id }) => id > afterId).slice(0, limit)
   }
