@@ -8,6 +8,7 @@ import { AnswerMemory } from './responder/answer-memory.ts'
 import { BundleSource } from './responder/bundle-source.ts'
 import { IssuerDirectory } from './responder/issuers.ts'
 import { LiveCopies } from './responder/live-copies.ts'
+import { MissedBundles } from './responder/missed-bundles.ts'
 import { Requestors } from './responder/requestors.ts'
 import type { ResponderPorts } from './responder/respond.ts'
 import { Seen } from './responder/seen.ts'
@@ -15,6 +16,7 @@ import { SignerJudge } from './responder/signer-judge.ts'
 import { LiveSource } from './signing/live-source.ts'
 import { SignerPool } from './signing/signers.ts'
 import { D1OverlayStore } from './storage/d1-overlay-store.ts'
+import { D1RecoveryStore } from './storage/d1-recovery-store.ts'
 import { D1StatusStore } from './storage/d1-status-store.ts'
 import type { Database } from './storage/database.ts'
 import { decodeIssuerPage } from './storage/issuer-page.ts'
@@ -53,7 +55,8 @@ export function composeResponder(resources: ResponderResources): ComposedRespond
   const overlayStore = new D1OverlayStore(db)
   const overlay = new OverlayReader({ derived, overlay: overlayStore, clock, random, background }, boundMs)
   const signers = new SignerPool({ keys: status, kek, secret })
-  const bundles = new BundleSource({ derived, cache, background })
+  const missed = new MissedBundles({ recovery: new D1RecoveryStore(db), background })
+  const bundles = new BundleSource({ derived, cache, missed, background })
   const live = new LiveSource({
     status,
     bundles,

@@ -13,6 +13,7 @@ import type { Sequence, SignatureAlgorithm } from '../ports/records.ts'
 import { SingleFlight } from '../ports/single-flight.ts'
 import type { Origin, StatusAnswer } from './answer.ts'
 import { statusAnswer } from './answer.ts'
+import type { MissedBundles } from './missed-bundles.ts'
 import type { Asked, Query } from './query.ts'
 import { responderFor, signatureAlgorithmIn } from './signature-choice.ts'
 import { isCurrent, refreshAt } from './windows.ts'
@@ -29,6 +30,7 @@ const MAX_CACHE_SECONDS = 3_600
 export interface BundlePorts {
   readonly derived: Pick<DerivedStore, 'readBundle'>
   readonly cache: EdgeCache
+  readonly missed: Pick<MissedBundles, 'note'>
   readonly background: (work: Promise<unknown>) => void
 }
 
@@ -36,6 +38,8 @@ interface Held {
   readonly bundle: Bundle | undefined
   /** Last look-up in KV; what came from the data centre's cache may be old, and KV has not been asked. */
   readonly checkedAt: UnixSeconds
+  /** KV said so, rather than not answering. */
+  readonly absent: boolean
 }
 
 /** A status that a usable bundle entry proves. */
@@ -138,6 +142,7 @@ export class BundleSource {
     const profile = issuer.policy.profile
     const inMemory =
       held?.bundle === undefined ? undefined : usable(held.bundle, asked, profile, now, 'memory')
+    if (held?.absent === true && algorithm === undefined) this.#ports.missed.note(issuer.id, at.k, slot, now)
     const settled = inMemory !== undefined && now < refreshAt(inMemory.window)
     if (settled || (held !== undefined && now - held.checkedAt < RECHECK_SECONDS)) return inMemory
     if (this.#flights.size >= MAX_READS) return inMemory
@@ -163,14 +168,16 @@ export class BundleSource {
     if (!skipCache) {
       const cached = opened(await this.#ports.cache.match(key).catch(() => undefined), issuer, k, slot)
       if (cached !== undefined) {
-        this.#hold(key, cached, this.#held.get(key)?.checkedAt ?? 0)
+        this.#hold(key, cached, this.#held.get(key)?.checkedAt ?? 0, false)
         return { bundle: cached, origin: 'cache' }
       }
     }
-    const bytes = await this.#ports.derived.readBundle(issuer, k, slot, algorithm).catch(() => null)
+    const bytes = await this.#ports.derived.readBundle(issuer, k, slot, algorithm).catch(() => undefined)
     const bundle = opened(bytes ?? undefined, issuer, k, slot)
-    this.#hold(key, bundle, now)
-    if (bundle !== undefined && bytes !== null) {
+    const absent = bytes !== undefined && bundle === undefined
+    this.#hold(key, bundle, now, absent)
+    if (absent && algorithm === undefined) this.#ports.missed.note(issuer, k, slot, now)
+    if (bundle !== undefined && bytes !== null && bytes !== undefined) {
       const seconds = cacheSeconds(bundle, now)
       if (seconds > 0)
         this.#ports.background(this.#ports.cache.put(key, bytes, seconds).catch(() => undefined))
@@ -187,11 +194,11 @@ export class BundleSource {
   }
 
   /** Never gives up a bundle for an older one: no isolate goes back (law 2). */
-  #hold(key: string, bundle: Bundle | undefined, checkedAt: UnixSeconds): void {
+  #hold(key: string, bundle: Bundle | undefined, checkedAt: UnixSeconds, absent: boolean): void {
     const old = this.#held.get(key)?.bundle
     const kept = old !== undefined && (bundle === undefined || isOlder(bundle, old)) ? old : bundle
     this.#held.delete(key)
-    this.#held.set(key, { bundle: kept, checkedAt })
+    this.#held.set(key, { bundle: kept, checkedAt, absent })
     this.#bytes += (kept?.byteLength ?? 0) - (old?.byteLength ?? 0)
     for (const [oldest, { bundle: entry }] of this.#held) {
       if (this.#bytes <= MAX_BYTES && this.#held.size <= MAX_SLOTS) break

@@ -31,7 +31,7 @@ const RECORD = `
     added = iif(added_seq <= ?5, 0, (
       SELECT count(*) FROM certificates c WHERE c.issuer = ?1 AND c.hash BETWEEN ?12 AND ?13 AND c.rev > ?5 AND c.reserved = 0)),
     added_since = iif(added_seq <= ?5, 0, ?11),
-    lease = NULL, lease_until = 0, again = iif(again = 1, 2, 0), failures = 0, last_error = NULL
+    lease = NULL, lease_until = 0, again = iif(again = 1, 2, 0), missed = 0, failures = 0, last_error = NULL
   WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND lease = ?4 AND built_seq <= ?5
   RETURNING slot`
 const COUNT_SIGNATURES = `

@@ -16,6 +16,7 @@ export const TARGET_ENTRIES = 700
 const WORK = `(
   s.changed_seq > s.built_seq
   OR s.again = 2
+  OR s.missed > 0
   OR (s.built_seq > 0 AND s.refresh_at <= ?1)
   OR (s.built_seq = 0 AND s.added > 0)
   OR s.added >= ${ADDED_LIMIT}
@@ -30,13 +31,14 @@ export const DUE = `${WORK}
   AND EXISTS (SELECT 1 FROM responders r WHERE r.issuer = i.id AND r.retired = 0)`
 
 /**
- * Changed since built, then what is about to expire or was never built, then the slots of the coming era; those that failed
- * last time come after all others, so that a broken signer does not starve the rest.
+ * Changed since built, then what KV has lost, the most wanted first, then what is about to expire or was never built, then the
+ * slots of the coming era; those that failed last time come after all others, so that a broken signer does not starve the rest.
  */
 export const DUE_ORDER = `s.failures > 0,
   CASE
-    WHEN s.built_seq > 0 AND (s.changed_seq > s.built_seq OR s.again = 2) THEN 0
-    WHEN s.k = i.k THEN 1
-    ELSE 2
+    WHEN s.built_seq > 0 AND s.changed_seq > s.built_seq THEN 0
+    WHEN s.missed > 0 OR s.again = 2 THEN 1
+    WHEN s.k = i.k THEN 2
+    ELSE 3
   END,
-  s.refresh_at, s.issuer, s.k, s.slot`
+  s.missed DESC, s.refresh_at, s.issuer, s.k, s.slot`

@@ -11,6 +11,7 @@ import type { StatusAnswer } from '../../src/responder/answer.ts'
 import { statusAnswer } from '../../src/responder/answer.ts'
 import { AnswerMemory, answerKey } from '../../src/responder/answer-memory.ts'
 import { BundleSource } from '../../src/responder/bundle-source.ts'
+import type { MissedBundles } from '../../src/responder/missed-bundles.ts'
 import type { Query } from '../../src/responder/query.ts'
 import { Seen } from '../../src/responder/seen.ts'
 import { content, good, SHA1, SHA256, serialOf, WINDOW } from '../bundle/support.ts'
@@ -128,9 +129,11 @@ describe('bundles', () => {
   let cached: Map<string, Uint8Array>
   let reads: { kv: number; cache: number }
   let source: BundleSource
+  let missed: Parameters<MissedBundles['note']>[]
 
   beforeEach(() => {
     kv = null
+    missed = []
     cached = new Map()
     reads = { kv: 0, cache: 0 }
     source = makeSource()
@@ -154,6 +157,7 @@ describe('bundles', () => {
           cached.set(key, bytes)
         },
       },
+      missed: { note: (...slot) => missed.push(slot) },
       background: () => undefined,
     })
   }
@@ -252,6 +256,25 @@ describe('bundles', () => {
     expect(await source.prove(newer, newer.first, NOW)).toBeUndefined()
   })
 
+  test('what KV does not have, or has torn, is missed; what it does not say is not', async () => {
+    expect(await find()).toBeUndefined()
+    expect(missed).toEqual([[7, 0, 0, NOW]])
+    missed = []
+    kv = new Error('KV is away')
+    source = makeSource()
+    expect(await find()).toBeUndefined()
+    expect(missed).toEqual([])
+    kv = Uint8Array.of(1, 2, 3)
+    source = makeSource()
+    expect(await find()).toBeUndefined()
+    expect(missed.length).toBeGreaterThan(0)
+    missed = []
+    kv = await bundle()
+    source = makeSource()
+    expect(await find()).toBeDefined()
+    expect(missed).toEqual([])
+  })
+
   test('one read in flight for one slot, whoever asks', async () => {
     kv = await bundle()
     const found = await Promise.all(Array.from({ length: 20 }, () => find()))
@@ -274,6 +297,7 @@ describe('bundles', () => {
         },
       },
       cache: { match: async () => undefined, put: async () => undefined },
+      missed: { note: () => undefined },
       background: () => undefined,
     })
     const asks = Array.from({ length: 300 }, (_, n) => busy.find(query(0, serialOf(n * 7_919), 16), NOW))

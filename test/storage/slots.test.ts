@@ -220,6 +220,7 @@ describe('building while the record moves on (attack 7)', () => {
     expect((await admin.globals(now)).counters).toEqual({
       builds_failed: 0,
       bundles_built: 1,
+      bundles_missed: 0,
       signatures_made: 4,
     })
   })

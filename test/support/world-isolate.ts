@@ -15,6 +15,7 @@ import { AnswerMemory } from '../../src/responder/answer-memory.ts'
 import { BundleSource } from '../../src/responder/bundle-source.ts'
 import { IssuerDirectory } from '../../src/responder/issuers.ts'
 import { LiveCopies } from '../../src/responder/live-copies.ts'
+import { MissedBundles } from '../../src/responder/missed-bundles.ts'
 import { Requestors } from '../../src/responder/requestors.ts'
 import type { ResponderPorts } from '../../src/responder/respond.ts'
 import { Seen } from '../../src/responder/seen.ts'
@@ -23,6 +24,7 @@ import { LiveSource } from '../../src/signing/live-source.ts'
 import type { PresignPorts } from '../../src/signing/presign.ts'
 import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
 import { D1OverlayStore } from '../../src/storage/d1-overlay-store.ts'
+import { D1RecoveryStore } from '../../src/storage/d1-recovery-store.ts'
 import { D1SlotStore } from '../../src/storage/d1-slot-store.ts'
 import { D1StatusStore } from '../../src/storage/d1-status-store.ts'
 import type { Database } from '../../src/storage/database.ts'
@@ -135,7 +137,8 @@ export function makeIsolate(options: IsolateOptions): Isolate {
     },
     hook,
   )
-  const bundles = new BundleSource({ derived: kv, cache, background: keep })
+  const missed = new MissedBundles({ recovery: new D1RecoveryStore(db, deadline), background: keep })
+  const bundles = new BundleSource({ derived: kv, cache, missed, background: keep })
   const latestRoot = variant?.recheck === false ? () => undefined : () => overlay.latest
   const admin = new D1AdminStore(db, deadline)
   const live = new LiveSource({ status, bundles, signers, clock, latestRoot, background: keep })
