@@ -3,7 +3,7 @@
  *
  * A build opens at most two windows: the usual one, a little backdated, and one that starts at t0 for certificates whose
  * status changed within the backdating (R1.31, attack 15). A signature is kept when status and CertID are unchanged, its
- * responder still signs for the issuer, with the algorithm of this bundle, and more than half of its window is left.
+ * responder still signs for the issuer, with the algorithm of this bundle, and most of its window is left.
  */
 import { NO_END, type UnixSeconds } from '../asn1/generalized-time.ts'
 import type {
@@ -27,7 +27,12 @@ import type { ReadySigner } from './signers.ts'
 import { encodedExtensions } from './single-extensions.ts'
 
 /** Windows in one bundle (architecture of the format), two of them for the present build. */
-const MAX_KEPT_WINDOWS = 14
+export const MAX_KEPT_WINDOWS = 14
+/**
+ * What is built anyway also signs what would make it due within this share of a window. Otherwise every build that adds something
+ * leaves a window with a turn of its own, for ever, and a slot comes to be built for fifteen of them (ADR 0008, docs/scale.md).
+ */
+export const EARLY_SHARE = 4
 
 export interface SlotToBuild {
   readonly issuer: IssuerRecord
@@ -204,7 +209,8 @@ function keeper(
     const isLonger = window.nextUpdate - window.thisUpdate >= issuer.policy.validitySeconds // it was shortened since
     const isShorter = isTooShort(window, issuer.policy.profile)
     const fits = issuer.finalAt === undefined ? !isLonger && !isShorter : window.nextUpdate === NO_END
-    if (responder === undefined || !active.has(responder.id) || resignAt(window) <= t0 || !fits)
+    const early = Math.floor((window.nextUpdate - window.thisUpdate) / EARLY_SHARE)
+    if (responder === undefined || !active.has(responder.id) || resignAt(window) - early <= t0 || !fits)
       return undefined
     return { ...window, extensions: encodedExtensions(issuer, window.producedAt) }
   })

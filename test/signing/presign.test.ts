@@ -117,6 +117,26 @@ describe('a run', () => {
     expect(await due()).toBe(0)
   })
 
+  test('signs what soon would be due together with what is: windows of a slot come together again', async () => {
+    await world.presign(place)
+    const half = Math.floor(VALIDITY / 2)
+    for (let n = 0; n < COUNT; n += 1) {
+      world.clock.advance(500_000)
+      await revoke(n)
+      expect(await world.presign(place)).toMatchObject({ built: 1 })
+    }
+    expect(bundle().windows.length).toBeGreaterThan(COUNT - 2)
+    let built = 0
+    for (let seconds = 0; seconds < 2 * half; seconds += 60) {
+      world.clock.advance(60_000)
+      built += (await world.presign(place)).built
+    }
+    // An eighth of a window apart at least, so four in each half of a window, however many changes there were.
+    expect(built).toBeLessThanOrEqual(8)
+    expect(bundle().windows.length).toBeLessThanOrEqual(4)
+    expect(await due()).toBe(0)
+  })
+
   test('spends its budget, finishes what it has begun, and says what is left', async () => {
     await world.presign(place)
     await place.slots.startGrowth(world.clock.seconds, 3)
