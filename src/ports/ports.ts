@@ -49,6 +49,8 @@ export interface DerivedStore {
     slot: number,
     algorithm?: SignatureAlgorithm,
   ): Promise<Uint8Array | null>
+  /** An immutable value that an overlay root names: a page of the issuer directory, or of a segment. */
+  readPage(name: string): Promise<Uint8Array | null>
   writeRoot(bytes: Uint8Array): Promise<void>
   writeIssuerPage(issuer: number, bytes: Uint8Array): Promise<void>
   /** @param expiration Unix seconds after which KV may drop it (the last nextUpdate + 1 h; at least 60 s ahead) */
@@ -60,6 +62,11 @@ export interface DerivedStore {
     expiration: UnixSeconds,
     algorithm?: SignatureAlgorithm,
   ): Promise<void>
+  /**
+   * Under a name that was never used before.
+   * @param expiration Unix seconds after which KV may drop it; undefined: never
+   */
+  writePage(name: string, bytes: Uint8Array, expiration?: UnixSeconds): Promise<void>
 }
 
 /** Cache of one data centre (Cache API): may lose anything, may hold old copies until their time is up. */
@@ -113,6 +120,41 @@ export interface LeasedSlot {
   readonly k: number
   readonly slot: number
   readonly lease: string
+  /** When the lease was asked for: no put may start long after. */
+  readonly since: UnixSeconds
+}
+
+/** A slot to be built. */
+export interface DueSlot {
+  readonly issuer: number
+  readonly k: number
+  readonly slot: number
+  /** Certificates in it, as far as counted. */
+  readonly size: number
+  /** 0 comes first; slots of one number may be built in any order. */
+  readonly urgency: number
+  /** It was sent to the queue, and nobody took it in time. */
+  readonly lost: boolean
+}
+
+export interface SlotSurvey {
+  /** In the order in which they are to be built, each issuer in its turn within one urgency. */
+  readonly slots: readonly DueSlot[]
+  /** How many are due in all. */
+  readonly due: number
+  /** What waits in the queue, by issuer: slots, and the certificates in them. */
+  readonly waiting: readonly { readonly issuer: number; readonly slots: number; readonly size: number }[]
+  /** Slots would be due if they were not too large for a bundle. */
+  readonly oversized: boolean
+}
+
+/** What one certificate of an issuer costs to sign. */
+export interface IssuerSigning {
+  readonly issuer: number
+  /** CertID hashes, one signature each. */
+  readonly hashes: number
+  /** Of the responders that are not retired. */
+  readonly keys: readonly { readonly algorithm: SignatureAlgorithm; readonly spkiBytes: number }[]
 }
 
 /** Re-signing (D1 primary). */
@@ -126,6 +168,10 @@ export interface SlotStore {
     limit: number,
     options: { all: boolean; issuer?: number },
   ): Promise<readonly { issuer: number; k: number; slot: number }[]>
+  /** The same with what a plan wants to know, in one scan. */
+  survey(now: UnixSeconds, limit: number, options: { all: boolean; issuer?: number }): Promise<SlotSurvey>
+  /** In any order; those that are gone are left out. */
+  readSigning(issuers: readonly number[]): Promise<readonly IssuerSigning[]>
   countDue(now: UnixSeconds, options: { all: boolean; issuer?: number }): Promise<number>
   /** @returns undefined when another holder's lease has not expired */
   lease(
@@ -135,13 +181,15 @@ export interface SlotStore {
   ): Promise<LeasedSlot | undefined>
   /**
    * Head sequence, floor and position of the issuer's configuration, and all rows of the slot, ordered by hash and serial, in
-   * one transaction.
+   * one transaction. Rows that cannot be read are counted as broken and left out: live answers for them are faults (law 4).
    */
-  readSlot(slot: {
-    issuer: number
-    k: number
-    slot: number
-  }): Promise<{ asOf: Sequence; floor: Sequence; configRev: Sequence; rows: readonly CertificateRow[] }>
+  readSlot(slot: { issuer: number; k: number; slot: number }): Promise<{
+    asOf: Sequence
+    floor: Sequence
+    configRev: Sequence
+    rows: readonly CertificateRow[]
+    broken: number
+  }>
   /** Conditional on the lease being ours and built_seq <= asOf. @returns false: rebuild */
   record(
     lease: LeasedSlot,
@@ -154,6 +202,8 @@ export interface SlotStore {
       refreshAt: UnixSeconds
       builtAt: UnixSeconds
       signatures: number
+      /** What was left out, for the operator. */
+      note?: string
     },
   ): Promise<boolean>
   /** Gives the lease back after a failure and notes it. */

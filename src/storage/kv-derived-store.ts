@@ -1,7 +1,7 @@
 /**
- * Derived values in KV: `o/root`, `i/{issuer}`, `b/{issuer}/{k}/{slot}`, and `b/{issuer}/{k}/{slot}/{algorithm}`. Eventually
- * consistent and cached by KV itself, absence too: what is read may be old, and null says only "next tier". docs/storage.md
- * lists the keys.
+ * Derived values in KV: `o/root`, `i/{issuer}`, `b/{issuer}/{k}/{slot}`, `b/{issuer}/{k}/{slot}/{algorithm}`, and the
+ * immutable pages that the root names. Eventually consistent and cached by KV itself, absence too: what is read may be old, and
+ * null says only "next tier". docs/storage.md lists the keys.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { bundleKey } from '../bundle/slot.ts'
@@ -54,6 +54,10 @@ export class KVDerivedStore implements DerivedStore {
     return this.#read(bundleKey(issuer, k, slot, algorithm), CACHE_SECONDS)
   }
 
+  readPage(name: string): Promise<Uint8Array | null> {
+    return this.#read(name, CACHE_SECONDS)
+  }
+
   writeRoot(bytes: Uint8Array): Promise<void> {
     return this.#write('o/root', bytes)
   }
@@ -70,10 +74,17 @@ export class KVDerivedStore implements DerivedStore {
     expiration: UnixSeconds,
     algorithm?: SignatureAlgorithm,
   ): Promise<void> {
+    return this.#write(bundleKey(issuer, k, slot, algorithm), bytes, this.#until(expiration))
+  }
+
+  writePage(name: string, bytes: Uint8Array, expiration?: UnixSeconds): Promise<void> {
+    return this.#write(name, bytes, expiration === undefined ? undefined : this.#until(expiration))
+  }
+
+  #until(expiration: UnixSeconds): { expiration: UnixSeconds } | undefined {
     const earliest = Math.ceil(this.#clock.nowMs() / 1000) + MIN_EXPIRATION_SECONDS
     const end = Math.max(expiration, earliest)
-    const options = end > MAX_EXPIRATION ? undefined : { expiration: end }
-    return this.#write(bundleKey(issuer, k, slot, algorithm), bytes, options)
+    return end > MAX_EXPIRATION ? undefined : { expiration: end }
   }
 
   async #read(key: string, cacheTtl: number): Promise<Uint8Array | null> {

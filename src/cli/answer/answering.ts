@@ -29,9 +29,11 @@ const NO_KV: DerivedStore = {
   readRoot: absent,
   readIssuerPage: absent,
   readBundle: absent,
+  readPage: absent,
   writeRoot: dropped,
   writeIssuerPage: dropped,
   writeBundle: dropped,
+  writePage: dropped,
 }
 const NO_CACHE: EdgeCache = { match: dropped, put: dropped }
 
