@@ -12,9 +12,10 @@ import * as answers from './answers.ts'
 import * as bundle from './bundle.ts'
 import * as decode from './decode.ts'
 import { LOAD_GENERATOR } from './load.ts'
-import { format, judge, type Measurement, type Row, voidRow } from './measurement.ts'
+import { judge, type Measurement, type Row, voidRow } from './measurement.ts'
 import * as signing from './signing.ts'
 import * as size from './size.ts'
+import { table } from './table.ts'
 
 const HELP = `usage: npm run bench -- [--quick] [--json] [--only PART]...
   --quick      short measurements, fewer rounds: to see that all rows work, not for figures
@@ -76,7 +77,7 @@ for (const { name, run } of parts) {
 const report = makeReport(rows)
 const file = keep(report)
 if (options.json) process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`)
-else process.stdout.write(`${table(report)}\n${summary(report)}\nkept in ${file}\n`)
+else process.stdout.write(`${table(report.rows)}\n${summary(report)}\nkept in ${file}\n`)
 process.exitCode = rows.some(({ verdict }) => verdict === 'void') ? 1 : 0
 
 function readOptions() {
@@ -137,26 +138,6 @@ function keep(made: Report): string {
   const name = `${made.startedAt.replace(/[:.]/g, '-')}${made.quick ? '-quick' : ''}.json`
   writeFileSync(join(folder, name), `${JSON.stringify(made, undefined, 2)}\n`)
   return `bench/results/${name}`
-}
-
-function table({ rows: all }: Report): string {
-  const cells = all.map(({ verdict, name, value, unit, limit, detail }) => [
-    verdict,
-    name,
-    `${format(value)} ${unit}`,
-    limit === undefined ? '' : `${limit.relation} ${limit.value}`,
-    detail ?? '',
-  ])
-  const lines = [['', 'row', 'value', 'limit', ''], ...cells]
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
 }
 
 function summary({ rows: all, quick, machine }: Report): string {

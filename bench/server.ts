@@ -15,14 +15,16 @@ export interface ServerSettings {
   readonly folder: string
   readonly variables: Readonly<Record<string, string>>
   readonly migrate: boolean
+  /** Opens the inspector of the Worker's isolate. */
+  readonly inspect: boolean
 }
 
 /** `cron` runs the scheduled handler; `origins` asks for what the log has said since the last time. */
 export type Command = 'cron' | 'origins'
 
 export type Report =
-  /** Address, and workerd's process. */
-  | { readonly ready: string; readonly pid: number | undefined }
+  /** Address, workerd's process, and the WebSocket address of the inspector. */
+  | { readonly ready: string; readonly pid: number | undefined; readonly inspector: string | undefined }
   | { readonly done: 'cron' }
   /** Origins of sampled exchanges, and lines that were faults. */
   | { readonly origins: Readonly<Record<string, number>>; readonly faults: readonly string[] }
@@ -38,6 +40,7 @@ const runtime = await startRuntime({
   host: '127.0.0.1',
   port: 0,
   variables: settings.variables,
+  inspect: settings.inspect,
   onLog: ({ level, message }) => {
     const origin = /"origin":"(\w+)"/.exec(message)?.[1]
     if (origin !== undefined) origins[origin] = (origins[origin] ?? 0) + 1
@@ -56,7 +59,11 @@ process.on('message', (command: Command) => {
   }
 })
 process.on('disconnect', () => void runtime.dispose().finally(() => process.exit(0)))
-report({ ready: runtime.url, pid: runtime.workerd()?.pid })
+report({
+  ready: runtime.url,
+  pid: runtime.workerd()?.pid,
+  inspector: settings.inspect ? await runtime.inspector() : undefined,
+})
 
 function report(message: Report): void {
   process.send?.(message)

@@ -16,6 +16,8 @@ export interface Server {
   origins(): Promise<{ origins: Readonly<Record<string, number>>; faults: readonly string[] }>
   /** Microseconds of processor time that workerd has used so far; NaN where /proc does not tell. */
   processorTime(): number
+  /** WebSocket address of the inspector, if it was asked for. */
+  readonly inspector: string | undefined
   stop(): Promise<void>
 }
 
@@ -25,18 +27,29 @@ export interface ServerOptions {
   readonly folder: string
   readonly variables?: Readonly<Record<string, string>>
   readonly migrate?: boolean
+  /** The one core that it may use, workerd and all. */
+  readonly core?: number | undefined
+  /** Opens the inspector of the Worker's isolate. Default closed. */
+  readonly inspect?: boolean
 }
 
 /** @throws Error when it is not ready within a minute */
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const { folder, variables = {}, migrate = false } = options
+  const { folder, variables = {}, migrate = false, inspect = false, core } = options
   const bundleFile = join(folder, 'worker.json')
   writeFileSync(bundleFile, JSON.stringify(options.bundle))
-  const settings: ServerSettings = { bundleFile, folder, variables, migrate }
+  const settings: ServerSettings = { bundleFile, folder, variables, migrate, inspect }
   const child = fork(join(import.meta.dirname, 'server.ts'), [JSON.stringify(settings)], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    ...(core === undefined
+      ? {}
+      : { execPath: 'taskset', execArgv: ['-c', `${core}`, process.execPath, ...process.execArgv] }),
   })
-  const { ready: url, pid } = await next(child, (report) => ('ready' in report ? report : undefined))
+  const {
+    ready: url,
+    pid,
+    inspector,
+  } = await next(child, (report) => ('ready' in report ? report : undefined))
   const ask = async <T>(command: Command, pick: (report: Report) => T | undefined): Promise<T> => {
     const answer = next(child, pick)
     child.send(command)
@@ -50,6 +63,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     },
     origins: () => ask('origins', (report) => ('origins' in report ? report : undefined)),
     processorTime: () => processorTime(pid),
+    inspector,
     stop: () =>
       new Promise((resolve) => {
         child.once('exit', () => resolve())
@@ -61,7 +75,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 /** Linux counts in ticks of 10 ms. */
 const TICK_MICROSECONDS = 10_000
 
-function processorTime(pid: number | undefined): number {
+/** Microseconds that a process has used so far; NaN where /proc does not tell. */
+export function processorTime(pid: number | undefined): number {
   try {
     // The name in brackets may hold spaces; utime and stime are the 14th and 15th field, the 12th and 13th after it.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []

@@ -1,6 +1,6 @@
 /** What the answer rows ask: a CA with recorded and pre-signed certificates in a state folder, and its questions. */
 import { createPublicKey, type KeyObject, randomBytes, verify } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AdminClient } from '../src/cli/client.ts'
@@ -13,7 +13,7 @@ import {
   nonceExtension,
   signedOctets,
 } from '../src/ocsp/index.ts'
-import { hashAlgorithmIdentifier } from '../src/pkix/algorithm-identifier.ts'
+import { type HashAlgorithm, hashAlgorithmIdentifier } from '../src/pkix/algorithm-identifier.ts'
 import { formatPEM } from '../src/pkix/pem.ts'
 import { formatSerial } from '../src/pkix/serial-number.ts'
 import { makeTestPKI, type TestPKI } from '../test/support/pki.ts'
@@ -29,8 +29,18 @@ export interface World {
   /** Recorded and pre-signed. */
   readonly serials: readonly Uint8Array[]
   /** A server over the state, in a new process each time. */
-  start(): Promise<Server>
+  start(options?: StartOptions): Promise<Server>
   close(): void
+}
+
+export interface StartOptions {
+  /** Another Worker than that of the world. */
+  readonly bundle?: WorkerBundle
+  /** Over a copy of the state, so that it can run beside others; made when no server runs over the state itself. */
+  readonly copy?: boolean
+  /** The one core that it may use. */
+  readonly core?: number | undefined
+  readonly inspect?: boolean
 }
 
 /** Records so many certificates, signs them, and stops the server that did it. */
@@ -41,8 +51,14 @@ export async function makeWorld(bundle: WorkerBundle, certificates: number): Pro
   const folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-bench-'))
   // LOG_SAMPLE_RATE stays at the default of production.
   const variables = { ADMIN_TOKEN: TOKEN, KEY_ENCRYPTION_KEY }
-  const start = async () => {
-    const server = await startServer({ bundle, folder, variables, migrate: true })
+  const copies: string[] = []
+  const start = async ({ copy = false, ...options }: StartOptions = {}) => {
+    const own = copy ? mkdtempSync(join(tmpdir(), 'edge-ocsp-bench-')) : folder
+    if (copy) {
+      copies.push(own)
+      cpSync(folder, own, { recursive: true })
+    }
+    const server = await startServer({ bundle, ...options, folder: own, variables, migrate: true })
     await server.cron()
     return server
   }
@@ -52,7 +68,10 @@ export async function makeWorld(bundle: WorkerBundle, certificates: number): Pro
   } finally {
     await server.stop()
   }
-  return { pki, serials, start, close: () => rmSync(folder, { recursive: true, force: true }) }
+  const close = () => {
+    for (const made of [folder, ...copies]) rmSync(made, { recursive: true, force: true })
+  }
+  return { pki, serials, start, close }
 }
 
 async function record(client: AdminClient, pki: TestPKI, serials: readonly Uint8Array[], now: number) {
@@ -94,11 +113,16 @@ function randomSerial(): Uint8Array {
   return serial
 }
 
-/** SHA-1 CertIDs, as most clients ask. */
-export function question(pki: TestPKI, serials: readonly Uint8Array[], nonce?: Uint8Array): Uint8Array {
-  const hashAlgorithm = hashAlgorithmIdentifier('SHA-1')
+/** @param hash of the CertIDs; default SHA-1, as most clients ask */
+export function question(
+  pki: TestPKI,
+  serials: readonly Uint8Array[],
+  nonce?: Uint8Array,
+  hash: HashAlgorithm = 'SHA-1',
+): Uint8Array {
+  const hashAlgorithm = hashAlgorithmIdentifier(hash)
   const requestList = serials.map((serialNumber) => {
-    const reqCert: CertID = { hashAlgorithm, ...pki.issuer.hashes['SHA-1'], serialNumber }
+    const reqCert: CertID = { hashAlgorithm, ...pki.issuer.hashes[hash], serialNumber }
     return { reqCert }
   })
   const extension =

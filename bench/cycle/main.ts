@@ -1,0 +1,132 @@
+/**
+ * `npm run bench:cycle`: certificates are imported, planned, signed, written and asked for, in a fresh workerd, and every
+ * figure that this project promises of it is measured. Exit code 0 when everything was measured, also when a limit is missed
+ * (the table says so); 1 when a stage failed; 2 for wrong usage.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpus, loadavg } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { buildWorker, PACKAGE_ROOT } from '../../src/cli/dev/worker-bundle.ts'
+import type { SignatureAlgorithm } from '../../src/ports/records.ts'
+import type { Row } from '../measurement.ts'
+import { table } from '../table.ts'
+import { type Cycle, runCycle } from './cycle.ts'
+import { curveRows, cycleRows } from './rows.ts'
+
+const ALGORITHMS: Readonly<Record<string, SignatureAlgorithm>> = {
+  'P-256': 'ecdsa-with-SHA256',
+  'RSA-2048': 'sha256WithRSAEncryption',
+}
+const SIZES = [10_000, 30_000, 100_000, 300_000, 1_000_000]
+/** Of the smaller cycles of a curve. */
+const CURVE_ANSWERS = 200
+const MAX_CERTIFICATES = 10_000_000
+
+const HELP = `usage: npm run bench:cycle -- [--certs N] [--alg P-256|RSA-2048] [--verify N] [--curve] [--var NAME=VALUE]... [--json]
+  --certs N         certificates, 1000 to ${MAX_CERTIFICATES} (default 50000); a million takes about ten minutes
+  --alg ALGORITHM   of the responder's key (default P-256)
+  --verify N        random answers for openssl (default 10000)
+  --curve           ${SIZES.join(', ')} certificates, up to --certs, and how the costs grow
+  --var NAME=VALUE  a variable of the Worker, such as SIGNATURES_PER_RUN
+  --json            the report as JSON on standard output
+example: npm run bench:cycle -- --certs 1000000`
+
+const options = readOptions()
+const startedAt = new Date().toISOString()
+const [loadBefore = 0] = loadavg()
+const bundle = await buildWorker(PACKAGE_ROOT, 'test/support/metered-worker.ts')
+const sizes = options.curve
+  ? [...SIZES.filter((size) => size < options.certificates), options.certificates]
+  : [options.certificates]
+const cycles: Cycle[] = []
+try {
+  for (const certificates of sizes) {
+    const verify = certificates === options.certificates ? options.verify : CURVE_ANSWERS
+    const { algorithm, variables } = options
+    cycles.push(await runCycle({ bundle, certificates, algorithm, verify, variables, progress }))
+  }
+  finish()
+} catch (error) {
+  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}
+
+function finish(): void {
+  const last = cycles.at(-1)
+  if (last === undefined) return
+  const rows = [...cycleRows(last, options.verify), ...(cycles.length > 1 ? curveRows(cycles) : [])]
+  const [loadAfter = 0] = loadavg()
+  const [processor] = cpus()
+  const machine = {
+    ...{ processor: processor?.model ?? 'unknown', cores: cpus().length, node: process.version },
+    load: [loadBefore, loadAfter],
+  }
+  const report = { startedAt, algorithm: options.algorithm, machine, rows, cycles }
+  const json = `${JSON.stringify(report, undefined, 2)}\n`
+  const folder = join(PACKAGE_ROOT, 'bench/results')
+  mkdirSync(folder, { recursive: true })
+  const name = `cycle-${startedAt.replace(/[:.]/g, '-')}.json`
+  writeFileSync(join(folder, name), json)
+  process.stdout.write(
+    options.json ? json : `${table(rows)}\n${summary(rows)}\nkept in bench/results/${name}\n`,
+  )
+}
+
+function summary(rows: readonly Row[]): string {
+  const demanded = rows.filter(({ limit }) => limit !== undefined)
+  const told = demanded.map(
+    ({ verdict, name }) => `${verdict === 'pass' ? 'reached' : 'NOT REACHED'}: ${name.trim()}`,
+  )
+  return told.join('\n')
+}
+
+function progress(text: string): void {
+  process.stderr.write(`... ${text}\n`)
+}
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        certs: { type: 'string', default: '50000' },
+        alg: { type: 'string', default: 'P-256' },
+        verify: { type: 'string', default: '10000' },
+        curve: { type: 'boolean', default: false },
+        var: { type: 'string', multiple: true, default: [] },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+    if (values.help) {
+      process.stdout.write(`${HELP}\n`)
+      process.exit(0)
+    }
+    const algorithm = ALGORITHMS[values.alg]
+    if (algorithm === undefined) throw new Error(`--alg is "${values.alg}", not P-256 or RSA-2048`)
+    return {
+      certificates: readCount('--certs', values.certs, 1_000, MAX_CERTIFICATES),
+      verify: readCount('--verify', values.verify, 1, MAX_CERTIFICATES),
+      ...{ algorithm, curve: values.curve, json: values.json, variables: readVariables(values.var) },
+    }
+  } catch (error) {
+    process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n${HELP}\n`)
+    process.exit(2)
+  }
+}
+
+function readCount(name: string, text: string, low: number, high: number): number {
+  const count = Number(text)
+  if (Number.isInteger(count) && count >= low && count <= high) return count
+  throw new Error(`${name} is "${text}", not a whole number from ${low} to ${high}`)
+}
+
+function readVariables(settings: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    settings.map((setting) => {
+      const at = setting.indexOf('=')
+      if (at < 1) throw new Error(`--var is "${setting}", not NAME=VALUE`)
+      return [setting.slice(0, at), setting.slice(at + 1)]
+    }),
+  )
+}
