@@ -198,6 +198,15 @@ export const PresignResult = z.object({
   problems: z.optional(z.array(z.string())),
 })
 
+export const RebuildResult = z.extend(Publication, {
+  /** Bundles that are due now. */
+  slots: z.number(),
+  /** Pages of issuers that were written again. */
+  issuerPages: z.number(),
+  /** Send it as `after` for the pages of the other issuers; null: all are written. */
+  next: z.nullable(z.number()),
+})
+
 export const AuditRow = z.object({
   id: z.number(),
   at: Time,
@@ -271,6 +280,15 @@ export const Status = z.extend(Readiness, {
   /** The last run of each job. */
   runs: z.array(Run),
   counters: z.record(z.string(), z.number()),
+  /** Measured over the last runs that had something to sign; null: there was none. */
+  signing: z.nullable(
+    z.object({
+      bundlesPerSecond: z.number(),
+      signaturesPerSecond: z.number(),
+      /** For what is due now, at that rate, signing without a break. */
+      secondsLeft: z.number(),
+    }),
+  ),
 })
 
 export type Finding = z.infer<typeof Finding>
@@ -288,6 +306,7 @@ export type Certificate = z.infer<typeof Certificate>
 export type CertificateOutcome = z.infer<typeof CertificateOutcome>
 export type CertificatesResult = z.infer<typeof CertificatesResult>
 export type StatusChange = z.infer<typeof StatusChange>
+export type RebuildResult = z.infer<typeof RebuildResult>
 export type PresignResult = z.infer<typeof PresignResult>
 export type AuditRow = z.infer<typeof AuditRow>
 export type AuditList = z.infer<typeof AuditList>

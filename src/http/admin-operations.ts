@@ -3,7 +3,7 @@ import type { Hono } from 'hono'
 import type * as answer from '../admin-api/contract.ts'
 import { ADMIN_PREFIX, ADMIN_ROUTES, AuditQuery, formatTime } from '../admin-api/contract.ts'
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import type { IssuerState } from '../ports/admin-store.ts'
+import type { Globals, IssuerState } from '../ports/admin-store.ts'
 import type { IssuerRecord } from '../ports/records.ts'
 import { checkInput, readInput } from './admin-body.ts'
 import type { AdminDeps } from './admin-deps.ts'
@@ -43,6 +43,16 @@ function issuerStatus(
   }
 }
 
+function signingRate({ signing, slotsDue }: Globals): answer.Status['signing'] {
+  if (signing === undefined || signing.built === 0 || signing.milliseconds <= 0) return null
+  const perSecond = (count: number) => Math.round((count * 10_000) / signing.milliseconds) / 10
+  return {
+    bundlesPerSecond: perSecond(signing.built),
+    signaturesPerSecond: perSecond(signing.signatures),
+    secondsLeft: Math.ceil((slotsDue * signing.milliseconds) / signing.built / 1000),
+  }
+}
+
 export function mountOperations(app: Hono, deps: AdminDeps): void {
   const { store } = deps
 
@@ -76,10 +86,11 @@ export function mountOperations(app: Hono, deps: AdminDeps): void {
         ...(run.error !== undefined && { error: run.error }),
       })),
       counters: { ...globals.counters },
+      signing: signingRate(globals),
     }
   })
 
-  mount(app, deps, 'presign', async ({ request }) => {
+  mount(app, deps, 'presign', async ({ request, nowMs }) => {
     const input = await readInput(request, ADMIN_ROUTES.presign.request)
     const issuer = input.issuer === undefined ? undefined : await requireIssuer(deps, input.issuer)
     const { built, signatures, failed, remaining, problems } = await deps.presign({
@@ -87,6 +98,13 @@ export function mountOperations(app: Hono, deps: AdminDeps): void {
       ...(issuer !== undefined && { issuer: issuer.id }),
       ...(input.signatures !== undefined && { signatures: input.signatures }),
     })
+    if (built > 0) {
+      const error = problems?.join('; ')
+      const run = { job: 'presign', startedMs: nowMs, finishedMs: deps.clock.nowMs(), ok: failed === 0 }
+      const done = { built, signatures, failed, remaining }
+      // What was signed is signed, whether or not it is noted how fast.
+      await store.recordRun({ ...run, ...done, ...(error && { error }) }).catch(() => undefined)
+    }
     return {
       built,
       signatures,

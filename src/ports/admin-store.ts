@@ -150,6 +150,10 @@ export interface Globals {
   readonly lastRuns: readonly RunRecord[]
   /** Totals since the database was made: bundles_built, signatures_made, builds_failed. */
   readonly counters: Readonly<Record<string, number>>
+  /** What the last runs that had something to sign did, and in what time: the rate to expect. */
+  readonly signing?:
+    | { readonly built: number; readonly signatures: number; readonly milliseconds: number }
+    | undefined
 }
 
 export interface AdminStore extends MassStore {

@@ -14,6 +14,7 @@ import {
 import { DUE } from './slot-rules.ts'
 
 const KEPT_RUNS = 100
+const RATED_RUNS = 20
 
 /** Times and counts of the era that answers (k); dues and failures of both. ?1 = now, ?2 = 0 (not every new certificate). */
 const READ_ISSUERS = `
@@ -32,6 +33,11 @@ const READ_ISSUERS = `
 const READ_ITEMS = 'SELECT count(*) AS items FROM changes'
 const READ_PUBLISHER = 'SELECT published_version, published_at FROM publisher WHERE id = 1'
 const READ_RUNS = 'SELECT * FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY job) ORDER BY id'
+/** Runs that had nothing to sign say nothing of how fast it goes. */
+const READ_RATE = `
+  SELECT coalesce(sum(built), 0) AS built, coalesce(sum(signatures), 0) AS signatures,
+    coalesce(sum(finished_ms - started_ms), 0) AS milliseconds
+  FROM (SELECT * FROM runs WHERE built > 0 ORDER BY id DESC LIMIT ${RATED_RUNS})`
 const READ_COUNTERS = 'SELECT name, value FROM counters ORDER BY name'
 
 const ADD_RUN = `
@@ -66,6 +72,7 @@ export async function readGlobals(
     db.prepare(READ_PUBLISHER),
     db.prepare(READ_RUNS),
     db.prepare(READ_COUNTERS),
+    db.prepare(READ_RATE),
   ]
   let results: Awaited<ReturnType<typeof transact>>
   try {
@@ -74,7 +81,7 @@ export async function readGlobals(
     if (error instanceof StorageError && error.reason === 'notSetUp') return NOT_SET_UP
     throw error
   }
-  const [issuerRows, items, publisher, runs, counters] = results.map((result) => result.results)
+  const [issuerRows, items, publisher, runs, counters, rate] = results.map((result) => result.results)
   const issuers = (issuerRows ?? []).map(decodeIssuerState)
   const put = publisher?.[0]
   const itemRow = items?.[0]
@@ -94,6 +101,7 @@ export async function readGlobals(
     counters: Object.fromEntries(
       (counters ?? []).map((row) => [textIn(row, 'name'), numberIn(row, 'value')]),
     ),
+    signing: (rate ?? []).map(decodeRate)[0],
   }
 }
 
@@ -119,6 +127,16 @@ export async function recordRun(db: Database, run: RunRecord, timeoutMs: number 
     ],
     timeoutMs,
   )
+}
+
+function decodeRate(row: Row): Globals['signing'] {
+  const built = numberIn(row, 'built')
+  if (built === 0) return undefined
+  return {
+    built,
+    signatures: numberIn(row, 'signatures'),
+    milliseconds: numberIn(row, 'milliseconds'),
+  }
 }
 
 function decodeIssuerState(row: Row): IssuerState {
