@@ -14,6 +14,7 @@ import type { Clock, DerivedStore } from './ports/ports.ts'
 import { parseKeyEncryptionKey } from './signing/key-custody.ts'
 import { presign } from './signing/presign.ts'
 import { D1AdminStore } from './storage/d1-admin-store.ts'
+import { D1RecoveryStore } from './storage/d1-recovery-store.ts'
 import { D1SlotStore } from './storage/d1-slot-store.ts'
 import { CacheAPIEdgeCache } from './storage/edge-cache.ts'
 import { encodeIssuerPage } from './storage/issuer-page.ts'
@@ -63,6 +64,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
 
   const administration: AdminDeps = {
     store: record,
+    recovery: new D1RecoveryStore(env.DB),
     clock,
     certificatesRecorded() {
       live.absent.clear() // what was just recorded must be answered at once

@@ -163,6 +163,14 @@ export const ADMIN_ROUTES = {
     request: request.PresignInput,
     response: answer.PresignResult,
   },
+  rebuild: {
+    method: 'POST',
+    path: '/rebuild',
+    summary:
+      'KV was lost: write root and issuer pages again, make every bundle due. Nothing becomes unusable',
+    request: request.RebuildInput,
+    response: answer.RebuildResult,
+  },
   publish: {
     method: 'POST',
     path: '/publish',

@@ -152,6 +152,13 @@ export const PresignInput = z.strictObject({
   signatures: z.optional(z.int().check(z.gte(1), z.lte(1_000_000))),
 })
 
+export const RebuildInput = z.strictObject({
+  /** Default: all issuers. */
+  issuer: z.optional(z.string().check(z.minLength(1), z.maxLength(128))),
+  /** `next` of the call before: goes on with the pages of the issuers after that id. */
+  after: z.optional(z.int().check(z.gte(0))),
+})
+
 export const AuditQuery = z.strictObject({
   after: z.optional(z.coerce.number().check(z.int(), z.gte(0))),
   limit: z.optional(z.coerce.number().check(z.int(), z.gte(1), z.lte(1000))),

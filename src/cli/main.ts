@@ -13,6 +13,7 @@ import { lintCommand } from './commands/lint.ts'
 import { presignCommand } from './commands/presign.ts'
 import { probeCommand } from './commands/probe.ts'
 import { queryCommand } from './commands/query.ts'
+import { rebuildCommand } from './commands/rebuild.ts'
 import { responderCommand } from './commands/responder.ts'
 import { revokeCommand, unrevokeCommand } from './commands/revoke.ts'
 import { statusCommand } from './commands/status.ts'
@@ -52,6 +53,7 @@ function createProgram(): Command {
     .addCommand(unrevokeCommand())
     .addCommand(importCommand())
     .addCommand(presignCommand())
+    .addCommand(rebuildCommand())
     .addCommand(statusCommand())
     .addCommand(auditCommand())
     .addCommand(queryCommand())

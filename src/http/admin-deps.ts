@@ -2,6 +2,7 @@
 import type { AdminStore } from '../ports/admin-store.ts'
 import type { Clock, EventLog } from '../ports/ports.ts'
 import type { IssuerRecord, Sequence } from '../ports/records.ts'
+import type { RecoveryStore } from '../ports/recovery-store.ts'
 
 /** How putting the overlay root went. */
 export interface PublishOutcome {
@@ -33,6 +34,7 @@ export interface PresignOutcome {
 
 export interface AdminDeps {
   readonly store: AdminStore
+  readonly recovery: Pick<RecoveryStore, 'markLost' | 'issuersAfter'>
   readonly clock: Clock
   /** @param change with it: done once a root that holds this change is published, by us or by another publisher */
   publish(change?: { readonly issuer: number; readonly revision: Sequence }): Promise<PublishOutcome>

@@ -11,6 +11,7 @@ import { mountIssuers } from './admin-issuers.ts'
 import { mountLastStates } from './admin-last-states.ts'
 import { mountMass } from './admin-mass.ts'
 import { mountOperations } from './admin-operations.ts'
+import { mountRecovery } from './admin-recovery.ts'
 import { mountResponders } from './admin-responders.ts'
 import { requireAdmin } from './auth.ts'
 
@@ -47,6 +48,7 @@ export function adminApp(deps: AdminDeps): Hono {
   mountResponders(app, deps)
   mountCertificates(app, deps)
   mountMass(app, deps)
+  mountRecovery(app, deps)
   app.notFound((c) => {
     const methods = methodsAt(c.req.path)
     if (methods.length === 0) {

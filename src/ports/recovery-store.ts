@@ -20,4 +20,6 @@ export interface RecoveryStore {
    * KV is lost: every bundle ever built is due. @param issuer one issuer; undefined = all @returns how many slots
    */
   markLost(issuer: number | undefined, nowMs: number): Promise<number>
+  /** Ids of issuers above this one, ascending: the pages of many are written in parts. */
+  issuersAfter(id: number, limit: number): Promise<readonly number[]>
 }

@@ -1,7 +1,7 @@
 /** Bundles that KV has lost: which are missed, and that all of them are (D1 primary). */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { MissedSlot, RecoveryStore } from '../ports/recovery-store.ts'
-import { type Database, type StoreOptions, transact } from './database.ts'
+import { type Database, numberIn, query, type StoreOptions, transact } from './database.ts'
 
 /** KV carries a new value everywhere within a minute or so, and caches the absence of the one before. */
 const SETTLED_SECONDS = 600
@@ -26,6 +26,8 @@ const MARK_LOST = `
 const AUDIT_LOST = `
   INSERT INTO audit (at_ms, action, issuer, detail) SELECT ?2, 'bundles.lost', ?1, json_object('slots', (
     SELECT count(*) FROM slots WHERE again = 2 AND (?1 IS NULL OR issuer = ?1)))`
+
+const ISSUERS_AFTER = 'SELECT id FROM issuers WHERE id > ?1 ORDER BY id LIMIT ?2'
 
 export class D1RecoveryStore implements RecoveryStore {
   readonly #db: Database
@@ -53,5 +55,10 @@ export class D1RecoveryStore implements RecoveryStore {
     ]
     const [marked] = await transact(this.#db, statements, this.#timeoutMs)
     return marked?.results.length ?? 0
+  }
+
+  async issuersAfter(id: number, limit: number): Promise<readonly number[]> {
+    const rows = await query(this.#db, this.#db.prepare(ISSUERS_AFTER).bind(id, limit), this.#timeoutMs)
+    return rows.map((row) => numberIn(row, 'id'))
   }
 }

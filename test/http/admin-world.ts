@@ -273,6 +273,14 @@ export function adminWorld(overrides: Partial<AdminDeps> = {}): AdminWorld {
     pageFault: undefined,
     deps: {
       store,
+      recovery: {
+        async markLost(issuer) {
+          world.happened.push(`lost ${issuer ?? 'all'}`)
+          return 4
+        },
+        issuersAfter: async (after, limit) =>
+          [...store.issuers.keys()].filter((id) => id > after).slice(0, limit),
+      },
       clock: { nowMs: () => NOW * 1000 },
       async publish(change) {
         world.happened.push(change === undefined ? 'publish' : `publish ${change.issuer}@${change.revision}`)
