@@ -1,21 +1,28 @@
 /** Re-signing: which slots are due, who builds them, what was built (D1 primary). */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { slotRange } from '../bundle/slot.ts'
-import type { LeasedSlot, SlotStore } from '../ports/ports.ts'
-import type { CertificateRow, Sequence } from '../ports/records.ts'
-import { type Database, numberIn, query, type StoreOptions, textIn, transact } from './database.ts'
+import { StorageError } from '../ports/errors.ts'
+import type { DueSlot, IssuerSigning, LeasedSlot, SlotStore, SlotSurvey } from '../ports/ports.ts'
+import type { CertificateRow } from '../ports/records.ts'
+import { type Database, numberIn, query, type Row, type StoreOptions, textIn, transact } from './database.ts'
 import { pruneCertificates } from './prune.ts'
-import { CERTIFICATE_COLUMNS, corrupt, decodeCertificateRow } from './record-codec.ts'
+import {
+  CERTIFICATE_COLUMNS,
+  corrupt,
+  decodeAlgorithm,
+  decodeCertificateRow,
+  parseJSON,
+} from './record-codec.ts'
 import { finishGrowth, startGrowth } from './slot-growth.ts'
-import { DUE, DUE_ORDER } from './slot-rules.ts'
+import { COUNT_DUE, isPlanned, SURVEY } from './slot-rules.ts'
 
-const FROM_DUE = `FROM slots s JOIN issuers i ON i.id = s.issuer WHERE (?3 IS NULL OR s.issuer = ?3) AND ${DUE}`
-const DUE_SLOTS = `SELECT s.issuer, s.k, s.slot ${FROM_DUE} ORDER BY ${DUE_ORDER} LIMIT ?4`
-const COUNT_DUE = `SELECT count(*) AS due ${FROM_DUE}`
-
-/** The holder of an expired lease may be alive and put an old bundle over ours: one more build is then owed (attack 7). */
+/**
+ * The holder of an expired lease may be alive and put an old bundle over ours: one more build is then owed (attack 7). Nobody
+ * held a place in the queue.
+ */
 const LEASE = `
-  UPDATE slots SET lease = hex(randomblob(16)), lease_until = ?4 + ?5, again = iif(lease IS NULL, again, 1)
+  UPDATE slots SET lease = hex(randomblob(16)), lease_until = ?4 + ?5,
+    again = iif(lease IS NULL OR ${isPlanned('lease')}, again, 1)
   WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND (lease IS NULL OR lease_until <= ?4)
   RETURNING lease`
 
@@ -31,7 +38,7 @@ const RECORD = `
     added = iif(added_seq <= ?5, 0, (
       SELECT count(*) FROM certificates c WHERE c.issuer = ?1 AND c.hash BETWEEN ?12 AND ?13 AND c.rev > ?5 AND c.reserved = 0)),
     added_since = iif(added_seq <= ?5, 0, ?11),
-    lease = NULL, lease_until = 0, again = iif(again = 1, 2, 0), missed = 0, failures = 0, last_error = NULL
+    lease = NULL, lease_until = 0, again = iif(again = 1, 2, 0), missed = 0, failures = 0, last_error = ?14
   WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND lease = ?4 AND built_seq <= ?5
   RETURNING slot`
 const COUNT_SIGNATURES = `
@@ -42,6 +49,16 @@ const RELEASE = `
   UPDATE slots SET lease = NULL, lease_until = 0, failures = failures + (?5 <> ''), last_error = nullif(?5, '')
   WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND lease = ?4`
 const COUNT_FAILURE = "UPDATE counters SET value = value + 1 WHERE name = 'builds_failed' AND ?1 <> ''"
+
+/** Kinds of rows of a survey that are no slots, where k stands. */
+const WAITING = -1
+const OVERSIZED = -2
+
+const READ_SIGNING = `
+  SELECT i.id, json_array_length(i.policy, '$.hashes') AS hashes, (
+    SELECT json_group_array(json_array(r.algorithm, length(r.spki))) FROM responders r
+    WHERE r.issuer = i.id AND r.retired = 0) AS keys
+  FROM json_each(?1) j CROSS JOIN issuers i WHERE i.id = j.value`
 
 interface SlotName {
   readonly issuer: number
@@ -63,14 +80,38 @@ export class D1SlotStore implements SlotStore {
     limit: number,
     options: { all: boolean; issuer?: number },
   ): Promise<SlotName[]> {
-    const statement = this.#db
-      .prepare(DUE_SLOTS)
-      .bind(now, options.all ? 1 : 0, options.issuer ?? null, limit)
+    const { slots } = await this.survey(now, limit, options)
+    return slots.map(({ issuer, k, slot }) => ({ issuer, k, slot }))
+  }
+
+  async survey(
+    now: UnixSeconds,
+    limit: number,
+    options: { all: boolean; issuer?: number },
+  ): Promise<SlotSurvey> {
+    const statement = this.#db.prepare(SURVEY).bind(now, options.all ? 1 : 0, options.issuer ?? null, limit)
+    const rows = await query(this.#db, statement, this.#timeoutMs)
+    return {
+      slots: rows.filter((row) => numberIn(row, 'k') >= 0).map(decodeDueSlot),
+      due: rows.reduce((most, row) => Math.max(most, numberIn(row, 'due')), 0),
+      waiting: rows
+        .filter((row) => row['k'] === WAITING)
+        .map((row) => ({
+          issuer: numberIn(row, 'issuer'),
+          slots: numberIn(row, 'slot'),
+          size: numberIn(row, 'size'),
+        })),
+      oversized: rows.some((row) => row['k'] === OVERSIZED && numberIn(row, 'slot') > 0),
+    }
+  }
+
+  async readSigning(issuers: readonly number[]): Promise<IssuerSigning[]> {
+    const statement = this.#db.prepare(READ_SIGNING).bind(JSON.stringify(issuers))
     const rows = await query(this.#db, statement, this.#timeoutMs)
     return rows.map((row) => ({
-      issuer: numberIn(row, 'issuer'),
-      k: numberIn(row, 'k'),
-      slot: numberIn(row, 'slot'),
+      issuer: numberIn(row, 'id'),
+      hashes: numberIn(row, 'hashes'),
+      keys: decodeKeys(textIn(row, 'keys')),
     }))
   }
 
@@ -84,12 +125,10 @@ export class D1SlotStore implements SlotStore {
     const { issuer, k, slot } = name
     const statement = this.#db.prepare(LEASE).bind(issuer, k, slot, now, seconds)
     const [row] = await query(this.#db, statement, this.#timeoutMs)
-    return row === undefined ? undefined : { issuer, k, slot, lease: textIn(row, 'lease') }
+    return row === undefined ? undefined : { issuer, k, slot, lease: textIn(row, 'lease'), since: now }
   }
 
-  async readSlot(
-    name: SlotName,
-  ): Promise<{ asOf: Sequence; floor: Sequence; configRev: Sequence; rows: readonly CertificateRow[] }> {
+  async readSlot(name: SlotName): ReturnType<SlotStore['readSlot']> {
     const { from, to } = slotRange(name.slot, name.k)
     const statements = [
       this.#db.prepare(READ_HEAD).bind(name.issuer),
@@ -102,18 +141,19 @@ export class D1SlotStore implements SlotStore {
       asOf: numberIn(first, 'seq'),
       floor: numberIn(first, 'floor'),
       configRev: numberIn(first, 'config_rev'),
-      rows: (rows?.results ?? []).map(decodeCertificateRow),
+      ...decodeRows(rows?.results ?? []),
     }
   }
 
   async record(lease: LeasedSlot, built: Parameters<SlotStore['record']>[1]): Promise<boolean> {
     const { from, to } = slotRange(lease.slot, lease.k)
-    const { asOf, entries, bytes, thisUpdate, nextUpdate, refreshAt, builtAt, signatures } = built
+    const { asOf, entries, bytes, thisUpdate, nextUpdate, refreshAt, builtAt, signatures, note } = built
     const name = [lease.issuer, lease.k, lease.slot, lease.lease]
     const record = [...name, asOf, entries, bytes, thisUpdate, nextUpdate, refreshAt, builtAt, from, to]
+    const statement = this.#db.prepare(RECORD).bind(...record, note?.slice(0, 500) ?? null)
     const [recorded] = await transact(
       this.#db,
-      [this.#db.prepare(RECORD).bind(...record), this.#db.prepare(COUNT_SIGNATURES).bind(signatures)],
+      [statement, this.#db.prepare(COUNT_SIGNATURES).bind(signatures)],
       this.#timeoutMs,
     )
     return recorded?.results.length === 1
@@ -143,4 +183,39 @@ export class D1SlotStore implements SlotStore {
   pruneCertificates(now: UnixSeconds, limit: number): Promise<number> {
     return pruneCertificates(this.#db, now, limit, this.#timeoutMs)
   }
+}
+
+function decodeDueSlot(row: Row): DueSlot {
+  return {
+    issuer: numberIn(row, 'issuer'),
+    k: numberIn(row, 'k'),
+    slot: numberIn(row, 'slot'),
+    size: numberIn(row, 'size'),
+    urgency: numberIn(row, 'urgency'),
+    lost: numberIn(row, 'lost') === 1,
+  }
+}
+
+/** A row that cannot be read stops no other: whoever asks for it is told that it is broken. */
+function decodeRows(found: readonly Row[]): { rows: readonly CertificateRow[]; broken: number } {
+  const rows = found.flatMap((row) => {
+    try {
+      return [decodeCertificateRow(row)]
+    } catch (error) {
+      if (error instanceof StorageError) return []
+      throw error
+    }
+  })
+  return { rows, broken: found.length - rows.length }
+}
+
+/** @param text JSON of pairs: name of an algorithm, octets of the public key */
+function decodeKeys(text: string): IssuerSigning['keys'] {
+  const pairs = parseJSON(text)
+  if (!Array.isArray(pairs)) throw corrupt('responders')
+  return pairs.map((pair: unknown) => {
+    const [algorithm, spkiBytes]: unknown[] = Array.isArray(pair) ? pair : []
+    if (typeof spkiBytes !== 'number') throw corrupt('responders.spki')
+    return { algorithm: decodeAlgorithm(algorithm), spkiBytes }
+  })
 }

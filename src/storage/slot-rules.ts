@@ -22,23 +22,59 @@ const WORK = `(
   OR s.added >= ${ADDED_LIMIT}
   OR (s.added > 0 AND (?2 OR s.added_since <= ?1 - ${ADDED_AGE_SECONDS})))`
 
-/** And somebody who may do it: not leased to another, an issuer that signs. ?1 = now, ?2 = all. */
-export const DUE = `${WORK}
-  AND (s.lease IS NULL OR s.lease_until <= ?1)
-  AND i.enabled = 1 AND i.frozen = 0
+/** Name of a lease that stands for a place in the queue: nobody builds under it. */
+export const PLANNED_PREFIX = 'plan:'
+/** Of the lease of a row of slots: whether it is such a one. */
+export const isPlanned = (lease: string): string =>
+  `coalesce(substr(${lease}, 1, ${PLANNED_PREFIX.length}) = '${PLANNED_PREFIX}', 0)`
+
+/** Nobody holds it. ?1 = now. */
+const FREE = '(s.lease IS NULL OR s.lease_until <= ?1)'
+
+/** Somebody who may do it: an issuer that signs, an era that is or will be asked for. */
+const ALLOWED = `i.enabled = 1 AND i.frozen = 0
   AND (s.k = i.k OR s.k = i.k_next)
-  AND s.entries + s.added <= ${BUILDABLE_ENTRIES}
   AND EXISTS (SELECT 1 FROM responders r WHERE r.issuer = i.id AND r.retired = 0)`
 
-/**
- * Changed since built, then what KV has lost, the most wanted first, then what is about to expire or was never built, then the
- * slots of the coming era; those that failed last time come after all others, so that a broken signer does not starve the rest.
- */
-export const DUE_ORDER = `s.failures > 0,
-  CASE
+/** ?1 = now, ?2 = all. */
+export const DUE = `${WORK}
+  AND ${FREE}
+  AND s.entries + s.added <= ${BUILDABLE_ENTRIES}
+  AND ${ALLOWED}`
+
+/** Slots first: an issuer is looked up for those with something to do only, and an order of tables is not guessed. */
+const OF_THE_RECORD = 'FROM slots s CROSS JOIN issuers i WHERE (?3 IS NULL OR s.issuer = ?3)'
+
+export const COUNT_DUE = `SELECT count(*) AS due ${OF_THE_RECORD} AND ${DUE} AND i.id = s.issuer`
+
+/** Changed since built, then what KV has lost, then what is about to expire or was never built, then slots of the coming era. */
+const URGENCY = `CASE
     WHEN s.built_seq > 0 AND s.changed_seq > s.built_seq THEN 0
     WHEN s.missed > 0 OR s.again = 2 THEN 1
     WHEN s.k = i.k THEN 2
     ELSE 3
-  END,
-  s.missed DESC, s.refresh_at, s.issuer, s.k, s.slot`
+  END`
+
+/**
+ * What is due and what waits in the queue, in one scan. Slots that failed last time come after all others, so that a broken
+ * signer does not starve the rest; then by urgency; then each issuer in its turn, so that a large one does not starve the small
+ * ones; of each issuer first what is missed most, then what expires first. ?4 = how many.
+ * Rows with k = -1 are no slots: of an issuer, how many wait (slot) and their certificates (size). k = -2: slots that are too
+ * large for a bundle.
+ */
+export const SURVEY = `
+  WITH work AS MATERIALIZED (
+    SELECT s.issuer, s.k, s.slot, s.entries + s.added AS size, s.refresh_at, s.missed, s.failures > 0 AS failing,
+      ${URGENCY} AS urgency, NOT ${FREE} AS waiting, ${FREE} AND ${isPlanned('s.lease')} AS lost
+    ${OF_THE_RECORD} AND ${WORK} AND (${FREE} OR ${isPlanned('s.lease')}) AND i.id = s.issuer AND ${ALLOWED}),
+  due AS (
+    SELECT *, count(*) OVER () AS due, row_number() OVER (
+      PARTITION BY failing, urgency, issuer ORDER BY missed DESC, refresh_at, k, slot) AS turn
+    FROM work WHERE waiting = 0 AND size <= ${BUILDABLE_ENTRIES})
+  SELECT * FROM (
+    SELECT issuer, k, slot, size, urgency + 4 * failing AS urgency, lost, due FROM due
+    ORDER BY failing, urgency, turn, missed DESC, refresh_at, issuer LIMIT ?4)
+  UNION ALL
+  SELECT issuer, -1, count(*), sum(size), 0, 0, 0 FROM work WHERE waiting = 1 GROUP BY issuer
+  UNION ALL
+  SELECT 0, -2, count(*), 0, 0, 0, 0 FROM work WHERE waiting = 0 AND size > ${BUILDABLE_ENTRIES}`
