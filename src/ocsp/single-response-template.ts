@@ -40,6 +40,12 @@ export interface SingleResponseContent {
   readonly singleExtensions?: Uint8Array
 }
 
+interface Frame {
+  readonly octets: Uint8Array<ArrayBuffer>
+  /** Offset of the content octets of the serial number. */
+  readonly serialAt: number
+}
+
 const SEQUENCE = 0x30
 const INTEGER = 0x02
 const BIT_STRING = 0x03
@@ -80,6 +86,8 @@ export class SingleResponseTemplate {
   readonly #certID: Uint8Array
   /** thisUpdate and [0] nextUpdate. */
   readonly #times: Uint8Array
+  /** By the length of the serial number: an encoding for `good` without extensions, which differs from others in the serial alone. */
+  readonly #frames: (Frame | undefined)[] = []
 
   constructor({ responderID, variant, producedAt, thisUpdate, nextUpdate }: SingleResponseWindow) {
     this.#head = concat([encodeResponderID(responderID), encodeTime(producedAt)])
@@ -99,6 +107,20 @@ export class SingleResponseTemplate {
    * (RFC 5280 5.3.1, R4.22).
    */
   encode(serial: Uint8Array, certStatus: CertStatus, singleExtensions?: Uint8Array): Uint8Array<ArrayBuffer> {
+    if (certStatus.type !== 'good' || singleExtensions !== undefined)
+      return this.#encode(serial, certStatus, singleExtensions).octets
+    const frame = this.#frames[serial.length]
+    if (frame !== undefined) {
+      const octets = frame.octets.slice()
+      octets.set(serial, frame.serialAt)
+      return octets
+    }
+    const made = this.#encode(serial, certStatus, undefined)
+    this.#frames[serial.length] = { ...made, octets: made.octets.slice() }
+    return made.octets
+  }
+
+  #encode(serial: Uint8Array, certStatus: CertStatus, singleExtensions: Uint8Array | undefined): Frame {
     const [head, certID, times] = [this.#head, this.#certID, this.#times]
     const status = encodeStatus(certStatus)
     const certIDLength = certID.length + tlvSize(serial.length)
@@ -114,15 +136,15 @@ export class SingleResponseTemplate {
     at = writeHeader(out, at, SEQUENCE, singleLength)
     at = writeHeader(out, at, SEQUENCE, certIDLength)
     at = writeBytes(out, at, certID)
-    at = writeHeader(out, at, INTEGER, serial.length)
-    at = writeBytes(out, at, serial)
+    const serialAt = writeHeader(out, at, INTEGER, serial.length)
+    at = writeBytes(out, serialAt, serial)
     at = writeBytes(out, at, status)
     at = writeBytes(out, at, times)
     if (singleExtensions !== undefined) {
       at = writeHeader(out, at, CONTEXT_1, singleExtensions.length)
       writeBytes(out, at, singleExtensions)
     }
-    return out
+    return { octets: out, serialAt }
   }
 }
 

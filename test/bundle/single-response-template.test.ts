@@ -61,6 +61,20 @@ describe('ResponseData of one certificate', () => {
     expect(hex(template.encode(SERIAL, { type: 'good' }))).toBe(expected('8000'))
   })
 
+  test('the next serial of the same length takes over nothing but the frame of the one before', () => {
+    const fresh = () => new SingleResponseTemplate({ responderID: { byKey }, variant: SHA1, ...WINDOW })
+    const one = fresh()
+    for (const length of [1, 20, 2, 127, 20, 2, 1])
+      for (const seed of [1, 2, 3]) {
+        const serial = filler(length, 10 * length + seed)
+        for (const status of [{ type: 'good' }, { type: 'revoked', revocationTime: seed }] as const) {
+          const octets = one.encode(serial, status)
+          expect(hex(octets)).toBe(hex(fresh().encode(serial, status)))
+          octets.fill(0)
+        }
+      }
+  })
+
   test('equals the general encoder with a byName responder and extensions', () => {
     const name = Uint8Array.of(0x30, 0x00)
     const singleExtensions = Uint8Array.of(0x30, 0x09, 0x30, 0x07, 0x06, 0x02, 0x2a, 0x03, 0x04, 0x01, 0x05)
