@@ -3,10 +3,11 @@
  * src/lint, and one signature per window and hash is verified with the public key.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import type { BundleEntry } from '../bundle/bundle-format.ts'
+import type { BundleEntry, BundleVariant, BundleWindow } from '../bundle/bundle-format.ts'
 import { Bundle } from '../bundle/bundle-format.ts'
 import type { BundleContent } from '../bundle/bundle-writer.ts'
 import { serialHash } from '../bundle/slot.ts'
+import type { LintContext } from '../lint/index.ts'
 import { lint, lintSignature } from '../lint/index.ts'
 import type { IssuerRecord, ResponderRecord } from '../ports/records.ts'
 import type { MeantSingle } from './check-response.ts'
@@ -28,36 +29,60 @@ export async function checkBundle(
 ): Promise<void> {
   const bundle = Bundle.open(bytes)
   if (bundle.count !== content.entries.length) failed('the bundle has lost entries')
-  const responders = content.windows.map(({ responder }) =>
-    signerOf(content.responders[responder]?.id, issuer),
+  const judges = await Promise.all(
+    content.windows.map(({ responder, producedAt }) =>
+      judgesOf(content, issuer, content.responders[responder]?.id, clockOf(now, producedAt)),
+    ),
   )
-  const contexts = responders.map((responder, i) =>
-    gateContext(issuer, responder, clockOf(now, content.windows[i]?.producedAt)),
-  )
-  const verifiers = await Promise.all(
-    responders.map(({ spki, algorithm }) => importVerifier(spki, algorithm)),
-  )
-  const verified = new Set<number>()
   for (const meant of content.entries) {
     const entry = bundle.find(meant.serial, serialHash(meant.serial))
-    const context = contexts[meant.window]
-    const verify: Verifier | undefined = verifiers[meant.window]
-    if (entry === undefined || context === undefined || verify === undefined)
+    const window = content.windows[meant.window]
+    const judgesOfWindow = judges[meant.window]
+    if (entry === undefined || window === undefined || judgesOfWindow === undefined)
       failed('an entry cannot be found again')
     if (meant.certStatus.type === 'unknown') failed('a bundle never says unknown')
     for (let variant = 0; variant < content.variants.length; variant += 1) {
       const der = bundle.response(entry, variant)
-      if (der === undefined) failed('a variant is missing')
-      const key = meant.window * content.variants.length + variant
-      const isEnvelopeJudged = verified.has(key)
-      const asMeant = { meant: [meantSingle(meant, variant, content)], meantExtensions: [] }
-      const report = lint(der, { ...context, ...asMeant, isEnvelopeJudged })
+      const judge = judgesOfWindow[variant]
+      if (der === undefined || judge === undefined) failed('a variant is missing')
+      judge.asMeant[0] = meantSingle(meant, window, judge.variant)
+      const report = lint(der, judge.isEnvelopeJudged ? judge.others : judge.first)
       refuse(report.findings)
-      if (isEnvelopeJudged) continue
-      verified.add(key)
-      refuse(await lintSignature(report, verify))
+      if (judge.isEnvelopeJudged) continue
+      judge.isEnvelopeJudged = true
+      refuse(await lintSignature(report, judge.verify))
     }
   }
+}
+
+/** What the responses of one window and hash are judged by, made once: it stands in the signing loop. */
+interface Judge {
+  readonly variant: BundleVariant
+  readonly verify: Verifier
+  /** Stands in both contexts; its one element is that of the response at hand. */
+  readonly asMeant: MeantSingle[]
+  readonly first: LintContext
+  /** After the first has passed. */
+  readonly others: LintContext
+  isEnvelopeJudged: boolean
+}
+
+/** In the order of the variants. */
+async function judgesOf(
+  { variants }: BundleContent,
+  issuer: IssuerRecord,
+  responderID: number | undefined,
+  now: UnixSeconds | undefined,
+): Promise<Judge[]> {
+  const responder = signerOf(responderID, issuer)
+  const verify = await importVerifier(responder.spki, responder.algorithm)
+  const context = gateContext(issuer, responder, now)
+  return variants.map((variant) => {
+    const asMeant: MeantSingle[] = []
+    const first = { ...context, meant: asMeant, meantExtensions: [], isEnvelopeJudged: false }
+    const others = { ...first, isEnvelopeJudged: true }
+    return { variant, verify, asMeant, first, others, isEnvelopeJudged: false }
+  })
 }
 
 /** Clocks of two runs differ: what was kept of the run before may have been produced a moment ahead of ours. */
@@ -72,11 +97,19 @@ function signerOf(id: number | undefined, issuer: IssuerRecord): ResponderRecord
   )
 }
 
-function meantSingle(entry: BundleEntry, variant: number, content: BundleContent): MeantSingle {
-  const window = content.windows[entry.window]
-  const asked = content.variants[variant]
-  if (window === undefined || asked === undefined) failed('an entry names no window or hash of the bundle')
-  const { serial, certStatus, singleExtensions } = entry
-  const { thisUpdate, nextUpdate } = window
-  return { ...asked, serialNumber: serial, certStatus, thisUpdate, nextUpdate, singleExtensions }
+function meantSingle(
+  { serial, certStatus, singleExtensions }: BundleEntry,
+  { thisUpdate, nextUpdate }: BundleWindow,
+  { hashAlgorithm, issuerNameHash, issuerKeyHash }: BundleVariant,
+): MeantSingle {
+  return {
+    hashAlgorithm,
+    issuerNameHash,
+    issuerKeyHash,
+    serialNumber: serial,
+    certStatus,
+    thisUpdate,
+    nextUpdate,
+    singleExtensions,
+  }
 }
