@@ -1,14 +1,14 @@
 /**
  * What a root may still say of issuers whose record was restored from a backup. The lost changes are known only from roots
- * published before: those keep their items (`carried`). Where no such root is at hand, nothing of the issuer is usable until
+ * published before: those keep what they name (`carried`). Where no such root is at hand, nothing of the issuer is usable until
  * the operator has replayed what was lost and thawed it: rather no answer than one from before a revocation (law 2).
  */
 import type { OverlaySnapshot } from '../ports/records.ts'
-import type { CarriedItems, OverlayRoot } from './root.ts'
+import type { Carried, OverlayRoot } from './root.ts'
 
 export interface FrozenView {
   readonly snapshot: OverlaySnapshot
-  readonly carried: CarriedItems | undefined
+  readonly carried: Carried | undefined
 }
 
 /**
@@ -27,8 +27,9 @@ export function frozenView(
   const issuers = snapshot.issuers.map((issuer) => {
     if (!frozen.has(issuer.id)) return issuer
     const known = last?.issuer(issuer.id)
-    if (known?.frozen === true) return { ...issuer, floor: Math.max(issuer.floor, known.floor) }
-    return known !== undefined && vouches(issuer) ? issuer : { ...issuer, floor: timeMs * 1000 }
+    if (known?.frozen !== true && (known === undefined || !vouches(issuer)))
+      return { ...issuer, floor: timeMs * 1000 }
+    return { ...issuer, floor: Math.max(issuer.floor, known.floor) } // it may have been raised since the backup
   })
   return { snapshot: { ...snapshot, issuers }, carried: last?.carried }
 }

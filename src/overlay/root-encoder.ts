@@ -1,8 +1,8 @@
 /** Writes the overlay root: a function of the record alone, but for what is carried over while an issuer is frozen. */
 import { hash32 } from '../bundle/hash32.ts'
 import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
-import type { OverlaySnapshot, Sequence } from '../ports/records.ts'
-import type { CarriedItems } from './root.ts'
+import type { OverlaySegment, OverlaySnapshot, RangeFloor, Sequence } from '../ports/records.ts'
+import type { Carried } from './root.ts'
 import {
   CHECKSUM_AT,
   COUNTS,
@@ -32,10 +32,10 @@ interface Item {
 }
 
 /**
- * When there are more than MAX_ITEMS, the oldest are dropped and their issuers' floor is raised past them instead: slower
- * (every answer of that issuer comes from the record until its slots are rebuilt), never wrong.
+ * When there are more than MAX_ITEMS, the oldest are dropped and a floor stands for them instead: slower (every answer of that
+ * issuer comes from the record until its slots are rebuilt), never wrong. It does not come to that while segments are cut.
  * @param seed uint32, random; with `carried` its seed is used
- * @param frozen issuers whose record is behind the last root: they keep that root's items
+ * @param frozen issuers whose record is behind the last root: they keep what that root named
  */
 export function encodeRoot(
   snapshot: OverlaySnapshot,
@@ -43,13 +43,16 @@ export function encodeRoot(
   timeMs: number,
   seed: number,
   frozen: ReadonlySet<number> = new Set(),
-  carried?: CarriedItems,
+  carried?: Carried,
 ): Uint8Array {
-  const { issuers, pages, segments, floors } = snapshot
+  const { issuers, pages } = snapshot
   const kept = [...snapshot.items].sort((a, b) => b.seq - a.seq)
-  const raised = new Map<number, Sequence>()
-  for (const dropped of kept.splice(MAX_ITEMS))
-    raised.set(dropped.issuer, Math.max(raised.get(dropped.issuer) ?? 0, dropped.seq))
+  const floors = highestFloors([
+    ...snapshot.floors,
+    ...kept.splice(MAX_ITEMS).map(({ issuer, seq }) => wholeIssuer(issuer, seq)),
+    ...(carried?.floors ?? []).filter(({ issuer }) => frozen.has(issuer)),
+  ])
+  const segments = [...snapshot.segments, ...lostSegments(snapshot, carried, timeMs)]
   const inUse = carried?.seed ?? seed
   const items = sorted([
     ...kept.map(({ issuer, serial, seq }) => ({
@@ -88,7 +91,7 @@ export function encodeRoot(
     view.setUint8(at + 4, issuer.k)
     view.setUint8(at + 5, (issuer.enabled ? ENABLED : 0) | (frozen.has(issuer.id) ? FROZEN : 0))
     writeSequence(view, at + 8, issuer.head)
-    writeSequence(view, at + 16, Math.max(issuer.floor, raised.get(issuer.id) ?? 0))
+    writeSequence(view, at + 16, issuer.floor)
     writeSequence(view, at + 24, issuer.configRev)
     HASH_ALGORITHMS.forEach((algorithm, i) => {
       bytes.set(issuer.hashes[algorithm].issuerKeyHash.subarray(0, 8), at + PREFIXES_OFFSET + i * 8)
@@ -115,6 +118,7 @@ export function encodeRoot(
     view.setUint32(at + 16, segment.seed)
     view.setUint32(at + 20, segment.count)
     writeSequence(view, at + 24, segment.lastSeq)
+    writeSequence(view, at + 32, segment.keepUntil ?? 0)
   })
   floors.forEach(({ issuer, from, to, floor }, index) => {
     const at = layout.floorsAt + index * FLOOR_BYTES
@@ -131,6 +135,34 @@ export function encodeRoot(
   })
   view.setUint32(CHECKSUM_AT, checksum(bytes))
   return bytes
+}
+
+/** Nothing of the issuer is usable below it. */
+export function wholeIssuer(issuer: number, floor: Sequence): RangeFloor {
+  return { issuer, from: 0, to: 0xffff_ffff, floor }
+}
+
+/** One for each range. */
+function highestFloors(floors: readonly RangeFloor[]): RangeFloor[] {
+  const highest = new Map<string, RangeFloor>()
+  for (const floor of floors) {
+    const key = `${floor.issuer}/${floor.from}/${floor.to}`
+    if ((highest.get(key)?.floor ?? 0) < floor.floor) highest.set(key, floor)
+  }
+  return [...highest.values()]
+}
+
+/** What a restored record no longer names; its values are still there, until nothing in them matters any more. */
+function lostSegments(
+  { segments }: OverlaySnapshot,
+  carried: Carried | undefined,
+  timeMs: number,
+): readonly OverlaySegment[] {
+  if (carried === undefined) return []
+  const named = new Set(segments.map(({ version }) => version))
+  return carried.segments.filter(
+    ({ version, keepUntil }) => !named.has(version) && (keepUntil ?? Infinity) * 1000 > timeMs,
+  )
 }
 
 /** The highest of each serial is enough; carried from root to root, the others would only pile up. */

@@ -14,7 +14,7 @@
  *                               key hash prefixes 4 x 8
  *  directory pages, 16 each:    hash algorithm 1 | first octet of the key hash 1 | 0 6 | version 8, ascending
  *  segments, 40 each:           version 8 | kind 1 (0 items, 1 filter) | bits 1 | probes 1 | 0 1 | issuer 4 (0 = of any) |
- *                               seed 4 | item count 4 | last seq 8 | 0 8
+ *                               seed 4 | item count 4 | last seq 8 | keep until 8, Unix seconds, 0 = no end
  *  range floors, 24 each:       issuer 4 | from 4 | to 4 | 0 4 | floor 8     (from and to: serial hashes, inclusive)
  *  items, 16 each:              h1 4 | h2 4 | seq 8, ascending     (two seeded hashes of issuer and serial)
  *

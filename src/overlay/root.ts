@@ -2,7 +2,7 @@
 import { hash32 } from '../bundle/hash32.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
-import type { OverlaySegment, Sequence } from '../ports/records.ts'
+import type { OverlaySegment, RangeFloor, Sequence } from '../ports/records.ts'
 import {
   CHECKSUM_AT,
   COUNTS,
@@ -45,10 +45,12 @@ export interface RootIssuer {
   readonly configRev: Sequence
 }
 
-/** Items of an earlier root under its own seed. */
-export interface CarriedItems {
+/** What an earlier root names, items under its own seed. */
+export interface Carried {
   readonly seed: number
   readonly items: Uint8Array
+  readonly segments: readonly OverlaySegment[]
+  readonly floors: readonly RangeFloor[]
 }
 
 /** A root, read in place. */
@@ -173,10 +175,24 @@ export class OverlayRoot {
     return this.#itemCount
   }
 
-  /** The items as they stand, to be carried into the next root while an issuer is frozen. */
-  get carried(): CarriedItems {
+  /** As they stand. */
+  get floors(): RangeFloor[] {
+    const floors: RangeFloor[] = []
+    for (let at = this.#layout.floorsAt; at < this.#layout.itemsAt; at += FLOOR_BYTES)
+      floors.push({
+        issuer: this.#view.getUint32(at),
+        from: this.#view.getUint32(at + 4),
+        to: this.#view.getUint32(at + 8),
+        floor: readSequence(this.#view, at + 16),
+      })
+    return floors
+  }
+
+  /** What has to be carried into the next root while an issuer is frozen. */
+  get carried(): Carried {
     const from = this.#view.byteOffset + this.#layout.itemsAt
-    return { seed: this.#seed, items: new Uint8Array(this.#view.buffer, from, this.#itemCount * ITEM_BYTES) }
+    const items = new Uint8Array(this.#view.buffer, from, this.#itemCount * ITEM_BYTES)
+    return { seed: this.#seed, items, segments: this.segments, floors: this.floors }
   }
 
   #floorOf(issuer: RootIssuer, hash: number): Sequence {
@@ -228,6 +244,7 @@ function readSegments(view: DataView, { segmentsAt, floorsAt }: Layout): Overlay
       seed: view.getUint32(at + 16),
       count: view.getUint32(at + 20),
       lastSeq: readSequence(view, at + 24),
+      keepUntil: readSequence(view, at + 32) || undefined,
     })
   }
   return segments

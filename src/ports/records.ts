@@ -160,8 +160,10 @@ export interface OverlaySegment {
   /** Of the hashes; uint32. */
   readonly seed: number
   readonly count: number
-  /** The highest seq in it. */
+  /** The highest seq in it; 0: it is empty. */
   readonly lastSeq: Sequence
+  /** After that nothing in it matters any more; undefined: for now without an end, since it is to be written anew. */
+  readonly keepUntil: UnixSeconds | undefined
 }
 
 /** Artefacts about serials whose hash lies in a range are unusable below `floor`. */

@@ -198,6 +198,19 @@ describe('a record restored from a backup (attack 4)', () => {
     expect((await publish(ports()))?.frozen).toEqual([issuer])
   })
 
+  test('keeps a floor that was raised after the backup (law 2)', async () => {
+    const restore = db.backup()
+    const raised = await admin.raiseFloor(issuer, clock.nowMs())
+    await publish(ports())
+    restore()
+    clock.advance(60_000)
+    for (let heartbeat = 0; heartbeat < 2; heartbeat += 1) {
+      expect((await publish(ports()))?.frozen).toEqual([issuer])
+      expect(puts.at(-1)?.issuer(issuer)?.floor).toBe(raised)
+      clock.advance(60_000)
+    }
+  })
+
   test('a publisher that sees no root of the frozen state lets nothing of the issuer be used', async () => {
     await publish(ports())
     const old = kv

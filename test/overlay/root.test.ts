@@ -158,8 +158,8 @@ describe('the lowest asOf of a serial', () => {
     const items = Array.from({ length: MAX_ITEMS + extra }, (_, n) => item(n < extra ? 1 : 2, n, SEQ + n))
     const root = open({ issuers: [issuer(1), issuer(2)], items })
     expect(root.itemCount).toBe(MAX_ITEMS)
-    expect(at(root, 1).floor).toBe(SEQ + extra - 1)
-    expect(at(root, 2).floor).toBe(10)
+    expect(need(root, 1, serialOf(MAX_ITEMS + extra + 7))).toBe(SEQ + extra - 1)
+    expect(need(root, 2, serialOf(MAX_ITEMS + extra + 7))).toBe(10)
     for (let n = 0; n < extra; n += 1) expect(need(root, 1, serialOf(n))).toBeGreaterThanOrEqual(SEQ + n)
     for (let n = extra; n < items.length; n += 997) expect(need(root, 2, serialOf(n))).toBe(SEQ + n)
   })
@@ -236,6 +236,7 @@ describe('what a root names', () => {
         seed: 0xffff_ffff,
         count: 9,
         lastSeq: SEQ,
+        keepUntil: undefined,
       },
       {
         version: SEQ + 1,
@@ -246,6 +247,7 @@ describe('what a root names', () => {
         seed: 1,
         count: 1e6,
         lastSeq: SEQ + 9,
+        keepUntil: 1_795_230_000,
       },
     ]
     expect(open({ segments, items: [item(1, 1, SEQ)], issuers: [issuer(1)] }).segments).toEqual(segments)
