@@ -19,21 +19,23 @@ export async function encodeBundle(content: BundleContent): Promise<Uint8Array<A
   const header: BundleHeader = { ...content, count: content.entries.length }
   const problem = layout.headerProblem(header)
   if (problem !== undefined) throw new RangeError(problem)
-  const rows = content.entries.map((entry) => ({ entry, hash: serialHash(entry.serial) }))
+  const rows = content.entries.map((entry) => ({ entry, hash: serialHash(entry.serial), size: 0 }))
   rows.sort((a, b) => a.hash - b.hash || compareBytes(a.entry.serial, b.entry.serial))
 
   const headerSize = sizeOfHeader(header)
   const indexEnd = headerSize + rows.length * layout.INDEX_ROW_BYTES
   let total = indexEnd + layout.CRC_BYTES + layout.DIGEST_BYTES
   let before: Uint8Array | undefined
-  for (const { entry, hash } of rows) {
+  for (const row of rows) {
+    const { entry, hash } = row
     const wrong = layout.entryProblem(entry, hash, header) ?? writeProblem(entry)
     if (wrong !== undefined) throw new RangeError(`entry ${hex(entry.serial)}: ${wrong}`)
     if (before !== undefined && compareBytes(before, entry.serial) === 0) {
       throw new RangeError(`entry ${hex(entry.serial)}: the serial stands twice`)
     }
     before = entry.serial
-    total += sizeOfEntry(entry, header.variants.length)
+    row.size = sizeOfEntry(entry, header.variants.length)
+    total += row.size
   }
   if (total > layout.MAX_BUNDLE_BYTES) {
     throw new RangeError(
@@ -44,10 +46,10 @@ export async function encodeBundle(content: BundleContent): Promise<Uint8Array<A
   const writer = new Writer(total)
   writeHeader(writer, header, total, headerSize)
   let offset = indexEnd + layout.CRC_BYTES
-  for (const { entry, hash } of rows) {
+  for (const { hash, size } of rows) {
     writer.u32(hash)
     writer.u32(offset)
-    offset += sizeOfEntry(entry, header.variants.length)
+    offset += size
   }
   const headerCRC = crc32(writer.bytes, 0, writer.offset)
   writer.u32(headerCRC)
@@ -159,7 +161,8 @@ function writeProblem(entry: BundleEntry): string | undefined {
   const { signatures, singleExtensions, verbatim } = entry
   if ((singleExtensions?.length ?? 0) > 0xffff) return 'singleExtensions is longer than 65535 octets'
   let responses = 0
-  for (const [i, signature] of signatures.entries()) {
+  for (let i = 0; i < signatures.length; i++) {
+    const signature = signatures[i]
     if (signature === undefined) continue
     if (signature.length < 1 || signature.length > 0xffff) return `signature ${i} is not 1 to 65535 octets`
     if (verbatim?.[i] !== undefined) return `variant ${i} has a signature and a verbatim response`
@@ -170,8 +173,9 @@ function writeProblem(entry: BundleEntry): string | undefined {
 }
 
 function verbatimMask({ verbatim }: BundleEntry): number {
+  if (verbatim === undefined) return 0
   let mask = 0
-  for (const [i, whole] of (verbatim ?? []).entries()) if (whole !== undefined) mask |= 1 << i
+  for (const [i, whole] of verbatim.entries()) if (whole !== undefined) mask |= 1 << i
   return mask
 }
 
