@@ -91,6 +91,11 @@ export class LaggingKV {
     this.#keys.clear()
   }
 
+  /** One value is gone. */
+  drop(key: string): void {
+    this.#keys.delete(key)
+  }
+
   #read(colo: number, key: string): Uint8Array | null {
     const nowMs = this.#options.clock.nowMs()
     const versions = this.#keys.get(key) ?? []

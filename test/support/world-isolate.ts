@@ -90,6 +90,7 @@ export interface Isolate {
   readonly publisher: PublisherPorts
   readonly presign: PresignPorts
   readonly admin: D1AdminStore
+  readonly recovery: D1RecoveryStore
   readonly overlayStore: OverlayStore
   readonly slots: SlotStore
   readonly derived: DerivedStore
@@ -137,7 +138,8 @@ export function makeIsolate(options: IsolateOptions): Isolate {
     },
     hook,
   )
-  const missed = new MissedBundles({ recovery: new D1RecoveryStore(db, deadline), background: keep })
+  const recovery = new D1RecoveryStore(db, deadline)
+  const missed = new MissedBundles({ recovery, background: keep })
   const bundles = new BundleSource({ derived: kv, cache, missed, background: keep })
   const latestRoot = variant?.recheck === false ? () => undefined : () => overlay.latest
   const admin = new D1AdminStore(db, deadline)
@@ -169,6 +171,7 @@ export function makeIsolate(options: IsolateOptions): Isolate {
     presign: { slots, status, derived: kv, signers, clock, log: options.log ?? SILENT, random },
     admin: variant?.adminStore?.(admin, options.db) ?? admin,
     overlayStore,
+    recovery,
     slots,
     derived: kv,
     signers,
