@@ -26,6 +26,10 @@ export interface Interference {
   after?(port: PortName, what: string): void | Promise<void>
   /** What is read instead of the value that is there. */
   value?(port: PortName, key: string, bytes: Uint8Array | undefined): Uint8Array | undefined
+  /** What is written instead of the value that was to be. */
+  written?(key: string, bytes: Uint8Array): Uint8Array
+  /** Instead of `before` and `after`: the driver does its part when `work` is called, now, later or never. */
+  around?<T>(port: PortName, what: string, work: () => Promise<T>): Promise<T>
 }
 
 async function through<T>(
@@ -34,6 +38,7 @@ async function through<T>(
   what: string,
   work: () => Promise<T>,
 ): Promise<T> {
+  if (hook.around !== undefined) return hook.around(port, what, work)
   await hook.before?.(port, what)
   const result = await work()
   await hook.after?.(port, what)
@@ -51,8 +56,15 @@ export function interferedKV(kv: KeyValue, hook: Interference): KeyValue {
         return seen === undefined ? null : Uint8Array.from(seen).buffer
       })
     },
-    put: (key, value, options) => through(hook, 'kv.put', key, () => kv.put(key, value, options)),
+    put: (key, value, options) =>
+      through(hook, 'kv.put', key, () => kv.put(key, hook.written?.(key, octetsOf(value)) ?? value, options)),
   }
+}
+
+function octetsOf(value: ArrayBuffer | ArrayBufferView): Uint8Array {
+  return ArrayBuffer.isView(value)
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    : new Uint8Array(value)
 }
 
 function portOf(key: string): PortName {

@@ -9,6 +9,7 @@ import {
   ocspNoCheck,
   subjectKeyIdentifier,
 } from '../../src/cli/dev/issue-certificate.ts'
+import type { NewResponder } from '../../src/ports/admin-store.ts'
 import type { SignatureAlgorithm } from '../../src/ports/records.ts'
 import { wrapKey } from '../../src/signing/key-custody.ts'
 import { importVerifier } from '../../src/signing/webcrypto-signer.ts'
@@ -56,6 +57,21 @@ async function add(run: Interleaving, issuer: WorldIssuer, dice: Random): Promis
   if (algorithm === undefined) return 'no more'
   const notBefore = world.clock.seconds - dice.between(0, 600)
   const notAfter = world.clock.seconds + (dice.chance(0.4) ? dice.between(600, 9_000) : 90 * 86_400)
+  const { responder, wrapped } = await anotherResponder(issuer, algorithm, { notBefore, notAfter })
+  return run.operate('add a responder', dice, (place) =>
+    world.configure(place, issuer, () =>
+      place.admin.addResponder(issuer.record.id, responder, wrapped, world.clock.nowMs()),
+    ),
+  )
+}
+
+/** Certified by the CA, and from now on believed by the judge; not yet recorded. */
+export async function anotherResponder(
+  issuer: WorldIssuer,
+  algorithm: SignatureAlgorithm,
+  { notBefore, notAfter }: { readonly notBefore: number; readonly notAfter: number },
+): Promise<{ responder: NewResponder; wrapped: Uint8Array }> {
+  const n = issuer.signers.size
   const { pkcs8, spki, keyIdentifier } = await keyOf(issuer, n, algorithm)
   const certificate = await issuer.pki.responderCertificate({
     serialNumber: Uint8Array.of(0x41, 2 + n),
@@ -84,12 +100,7 @@ async function add(run: Interleaving, issuer: WorldIssuer, dice: Random): Promis
     notAfter,
   }
   const context = { issuerSKI: issuer.record.ski, responderName: name, spki }
-  const wrapped = await wrapKey(pkcs8, KEK, context)
-  return run.operate('add a responder', dice, (place) =>
-    world.configure(place, issuer, () =>
-      place.admin.addResponder(issuer.record.id, responder, wrapped, world.clock.nowMs()),
-    ),
-  )
+  return { responder, wrapped: await wrapKey(pkcs8, KEK, context) }
 }
 
 /** One of several, but now and then the last one: then nothing new is signed. */

@@ -1,0 +1,191 @@
+/**
+ * Many runs: first every kind of call killed before and after its effect, and disturbed in each other way that fits; then
+ * random faults, several a run. The undisturbed run says which calls there are.
+ */
+import { Random } from '../support/clock.ts'
+import {
+  type Call,
+  type Fault,
+  faultNames,
+  fits,
+  formatPlan,
+  isKill,
+  kindOf,
+  type Met,
+  type Plan,
+  type PlannedFault,
+  placeOf,
+} from './plan.ts'
+import { type RunOptions, type RunResult, run, shortened, undisturbedRun } from './run.ts'
+import { PHASES } from './script.ts'
+import type { ChaosVariant } from './variants.ts'
+
+/** Faults of one run, each in a phase of its own. */
+const SYSTEMATIC_A_RUN = 4
+const RANDOM_A_RUN = 5
+const ALL_FAULTS = faultNames()
+
+export interface Failure {
+  readonly plan: Plan
+  readonly problem: string
+  readonly history: readonly string[]
+}
+
+export interface CampaignReport {
+  /** Met, by kind. */
+  readonly faults: Partial<Record<Fault, number>>
+  readonly kills: number
+  readonly restarts: number
+  readonly runs: number
+  readonly calls: number
+  readonly answers: Readonly<Record<string, number>>
+  readonly lateEffects: number
+  /** Kinds of calls that the script makes, and those that were killed there before and after. */
+  readonly kinds: number
+  readonly killed: number
+  readonly missing: readonly string[]
+  readonly failures: readonly Failure[]
+}
+
+export interface CampaignOptions {
+  /** Faults at least. */
+  readonly faults: number
+  readonly seed: number
+  readonly variant?: ChaosVariant
+  /** Stops at the first failure. */
+  readonly first?: boolean
+  readonly onRun?: (result: RunResult, plan: Plan) => void
+  /** Takes every `of`th run, beginning with this one. */
+  readonly part?: { readonly index: number; readonly of: number }
+}
+
+/** The plans of a campaign: a function of its seed and of the calls of the undisturbed run. */
+export function plansOf(calls: readonly Call[], { faults, seed }: CampaignOptions): Plan[] {
+  const dice = new Random(seed)
+  dice.uint32()
+  const plans: Plan[] = []
+  let left = faults
+  const wanted = systematic(calls, dice)
+  while (left > 0) {
+    const isSystematic = wanted.length > 0
+    const chosen = new Map<number, PlannedFault>()
+    const most = isSystematic ? SYSTEMATIC_A_RUN : RANDOM_A_RUN
+    for (let at = 0; at < wanted.length && chosen.size < most; ) {
+      const one = wanted[at]
+      if (one === undefined || chosen.has(one.phase)) at += 1
+      else {
+        chosen.set(one.phase, one)
+        wanted.splice(at, 1)
+      }
+    }
+    while (chosen.size < most) {
+      const { phase, kind, nth, port } = dice.pick(calls)
+      const fault = dice.pick(ALL_FAULTS.filter((name) => fits(name, port)))
+      if (!chosen.has(phase)) chosen.set(phase, { phase, kind, nth, fault })
+    }
+    left -= chosen.size
+    const inOrder = [...chosen.values()].sort((a, b) => a.phase - b.phase)
+    // The same clients as in the undisturbed run, so that its calls are met again.
+    plans.push({ seed: isSystematic ? seed : dice.between(1, 1_000_000), faults: inOrder })
+  }
+  return plans
+}
+
+/** Each kind of call with each fault that fits it, kills first; anywhere among the calls of that kind. */
+function systematic(calls: readonly Call[], dice: Random): PlannedFault[] {
+  const places = new Map<string, Call[]>()
+  for (const call of calls) places.set(kindOf(call), [...(places.get(kindOf(call)) ?? []), call])
+  const wanted = ALL_FAULTS.flatMap((fault) =>
+    [...places.values()].flatMap((same) => {
+      const { phase, kind, nth, port } = dice.pick(same)
+      return fits(fault, port) ? [{ phase, kind, nth, fault }] : []
+    }),
+  )
+  // In phases that take turns, or the last runs would have one fault each.
+  return wanted.sort((a, b) => Number(isKill(b.fault)) - Number(isKill(a.fault)))
+}
+
+export async function campaign(options: CampaignOptions): Promise<CampaignReport> {
+  const { variant, part = { index: 0, of: 1 } } = options
+  const undisturbed = await undisturbedRun(options.seed)
+  const plans = plansOf(undisturbed.calls, options)
+  const judged: RunOptions = {
+    expected: undisturbed.state,
+    ...(variant === undefined ? {} : { variant }),
+  }
+  const results: RunResult[] = []
+  const failures: Failure[] = []
+  for (const [index, plan] of plans.entries()) {
+    if (index % part.of !== part.index) continue
+    const result = await run(plan, judged)
+    results.push(result)
+    options.onRun?.(result, plan)
+    if (result.problem === undefined) continue
+    failures.push(await explained(plan, result, judged))
+    if (options.first === true) break
+  }
+  return summary(undisturbed.calls, results, failures)
+}
+
+async function explained(
+  plan: Plan,
+  { problem = '', history }: RunResult,
+  options: RunOptions,
+): Promise<Failure> {
+  const short = await shortened(plan, options)
+  const again = await run(short, options)
+  return again.problem === undefined
+    ? { plan, problem, history }
+    : { plan: short, problem: again.problem, history: again.history }
+}
+
+function summary(
+  calls: readonly Call[],
+  results: readonly RunResult[],
+  failures: readonly Failure[],
+): CampaignReport {
+  const met = results.flatMap((result) => result.met)
+  const kinds = new Set(calls.map(kindOf))
+  const killedAt = (fault: Fault) => new Set(met.filter((one) => one.fault === fault).map(kindOf))
+  const [before, after] = [killedAt('kb'), killedAt('ka')]
+  const missing = [...kinds].filter((kind) => !before.has(kind) || !after.has(kind))
+  const sum = (count: (result: RunResult) => number) =>
+    results.reduce((total, result) => total + count(result), 0)
+  return {
+    faults: countBy(met),
+    kills: met.filter(({ fault }) => isKill(fault)).length,
+    restarts: sum(({ restarts }) => restarts),
+    runs: results.length,
+    calls: sum((result) => result.calls.length),
+    answers: added(results.map(({ answers }) => answers)),
+    lateEffects: sum(({ lateEffects }) => lateEffects),
+    kinds: kinds.size,
+    killed: kinds.size - missing.length,
+    missing,
+    failures,
+  }
+}
+
+function countBy(met: readonly Met[]): Partial<Record<Fault, number>> {
+  const counts: Partial<Record<Fault, number>> = {}
+  for (const { fault } of met) counts[fault] = (counts[fault] ?? 0) + 1
+  return counts
+}
+
+export function added(parts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sum: Record<string, number> = {}
+  for (const part of parts)
+    for (const [name, count] of Object.entries(part)) sum[name] = (sum[name] ?? 0) + count
+  return sum
+}
+
+/** What failed, the faults that are needed for it, and how to see it again. */
+export function describeFailure({ plan, problem, history }: Failure): string {
+  const phases = plan.faults.map((one) => `${placeOf(one)} (${PHASES[one.phase]?.name}): ${one.fault}`)
+  return [
+    `${problem}`,
+    `faults that are needed: ${phases.join(', ')}`,
+    `repeat: npm run chaos -- --repeat ${formatPlan(plan)}`,
+    ...history.slice(-60),
+  ].join('\n')
+}
