@@ -8,14 +8,18 @@ import { healthApp } from './http/health.ts'
 import { consoleLog, observer } from './http/observe.ts'
 import { serveOCSP } from './http/ocsp.ts'
 import { pagesApp } from './http/pages.ts'
+import { DEAD_LETTER_SUFFIX, handleDeadLetters, handleMessages, type QueueMessage } from './jobs/consumer.ts'
+import { fanOut } from './jobs/fan-out.ts'
 import { runScheduled } from './jobs/scheduled.ts'
 import { publish, publishChange } from './overlay/publisher.ts'
 import type { Clock, DerivedStore } from './ports/ports.ts'
 import { parseKeyEncryptionKey } from './signing/key-custody.ts'
 import { presign } from './signing/presign.ts'
 import { D1AdminStore } from './storage/d1-admin-store.ts'
+import { D1FanOutStore } from './storage/d1-fan-out-store.ts'
 import { D1RecoveryStore } from './storage/d1-recovery-store.ts'
 import { D1SlotStore } from './storage/d1-slot-store.ts'
+import { withDeadline } from './storage/database.ts'
 import { CacheAPIEdgeCache } from './storage/edge-cache.ts'
 import { encodeIssuerPage } from './storage/issuer-page.ts'
 import { KVDerivedStore } from './storage/kv-derived-store.ts'
@@ -23,10 +27,12 @@ import { KVDerivedStore } from './storage/kv-derived-store.ts'
 export interface Worker {
   fetch(request: Request): Response | Promise<Response>
   scheduled(): Promise<void>
+  queue(batch: { readonly queue: string; readonly messages: readonly QueueMessage[] }): Promise<void>
 }
 
 const clock: Clock = { nowMs: () => Date.now() }
 const random = () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0
+const QUEUE_TIMEOUT_MS = 10_000
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
 /** @param background keeps work alive after the answer has left (waitUntil) */
@@ -59,8 +65,25 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
   }
   const publisher = { overlay: overlayStore, derived, clock, random, sleep }
   const observe = observer(consoleLog, env.METRICS, settings.logSampleRate, Math.random)
+  const places = new D1FanOutStore(env.DB)
+  const signing = { slots, status, derived: kv, signers, clock, log: consoleLog }
   const sign = (options: { issuer?: number; all: boolean; budget: number }) =>
-    presign({ slots, status, derived: kv, signers, clock, log: consoleLog, random }, options)
+    presign({ ...signing, random }, { ...options, atOnce: settings.slotsAtOnce })
+  const signHere = () => sign({ all: false, budget: settings.signaturesPerRun })
+  const { RESIGN: queue } = env
+  const plan = (resign: Queue) =>
+    fanOut(
+      {
+        slots,
+        fanOut: places,
+        queue: { sendBatch: (batch) => withDeadline(resign.sendBatch(batch), QUEUE_TIMEOUT_MS, 'the queue') },
+        clock,
+        log: consoleLog,
+        leaseName: () => `plan:${crypto.randomUUID()}`,
+        presign: signHere,
+      },
+      { maxPlanned: settings.signaturesPlanned, maxMessage: settings.signaturesPerMessage },
+    )
 
   const administration: AdminDeps = {
     store: record,
@@ -117,13 +140,18 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
     scheduled: () =>
       runScheduled({
         publish: () => publish(publisher),
-        presign: () => sign({ all: false, budget: settings.signaturesPerRun }),
+        presign: queue === undefined ? signHere : () => plan(queue),
+        isFannedOut: queue !== undefined,
         overlay: overlayStore,
         slots,
         runs: record,
         clock,
         log: consoleLog,
       }),
+    queue: ({ queue: name, messages }) =>
+      name.endsWith(DEAD_LETTER_SUFFIX)
+        ? handleDeadLetters({ fanOut: places, clock, log: consoleLog }, messages)
+        : handleMessages({ ...signing, fanOut: places }, messages, settings.slotsAtOnce),
   }
 }
 

@@ -2,7 +2,10 @@
  * What the Worker is given: bindings of wrangler.toml (worker-configuration.d.ts, generated), secrets and optional
  * variables. Everything optional is checked where it is used; /readyz names what is missing.
  */
-export interface Env extends Cloudflare.Env {
+export interface Env extends Omit<Cloudflare.Env, keyof Optional>, Optional {}
+
+/** What a deployment may have: as bindings of wrangler.toml some of it is generated too, and then always there. */
+interface Optional {
   /** Secret: bearer token of the admin API. */
   readonly ADMIN_TOKEN?: string
   /** Secret: base64 of 32 octets, wraps responder keys. */
@@ -15,6 +18,14 @@ export interface Env extends Cloudflare.Env {
   readonly PROPAGATION_BOUND_SECONDS?: string
   /** Budget of one cron run in units of one P-256 signature. Default 200000. */
   readonly SIGNATURES_PER_RUN?: string
+  /** Queue that fans re-signing out; without it the cron run signs by itself. */
+  readonly RESIGN?: Queue
+  /** Slots that one run or one consumer has in work at a time. Default 3. */
+  readonly SLOTS_AT_ONCE?: string
+  /** What may wait in the queue, in units of one P-256 signature. Default 2000000. */
+  readonly SIGNATURES_PLANNED?: string
+  /** What one message of the queue holds, in units of one P-256 signature. Default 50000. */
+  readonly SIGNATURES_PER_MESSAGE?: string
   /** Workers Analytics Engine, one point an exchange. */
   readonly METRICS?: AnalyticsEngineDataset
 }
@@ -23,17 +34,23 @@ export interface Settings {
   readonly logSampleRate: number
   readonly boundSeconds: number
   readonly signaturesPerRun: number
+  readonly slotsAtOnce: number
+  readonly signaturesPlanned: number
+  readonly signaturesPerMessage: number
 }
+
+type NumberName =
+  | 'LOG_SAMPLE_RATE'
+  | 'PROPAGATION_BOUND_SECONDS'
+  | 'SIGNATURES_PER_RUN'
+  | 'SLOTS_AT_ONCE'
+  | 'SIGNATURES_PLANNED'
+  | 'SIGNATURES_PER_MESSAGE'
 
 /** Variables as numbers; what is not a number in range falls back to the default, and is reported by name. */
 export function readSettings(env: Env): { settings: Settings; problems: readonly string[] } {
   const problems: string[] = []
-  const number = (
-    name: 'LOG_SAMPLE_RATE' | 'PROPAGATION_BOUND_SECONDS' | 'SIGNATURES_PER_RUN',
-    low: number,
-    high: number,
-    otherwise: number,
-  ) => {
+  const number = (name: NumberName, low: number, high: number, otherwise: number) => {
     const text = env[name]
     if (text === undefined || text === '') return otherwise
     const value = Number(text)
@@ -45,6 +62,9 @@ export function readSettings(env: Env): { settings: Settings; problems: readonly
     logSampleRate: number('LOG_SAMPLE_RATE', 0, 1, 0.01),
     boundSeconds: number('PROPAGATION_BOUND_SECONDS', 120, 3_600, 300),
     signaturesPerRun: number('SIGNATURES_PER_RUN', 1, 100_000_000, 200_000),
+    slotsAtOnce: Math.floor(number('SLOTS_AT_ONCE', 1, 16, 3)),
+    signaturesPlanned: number('SIGNATURES_PLANNED', 1, 1_000_000_000, 2_000_000),
+    signaturesPerMessage: number('SIGNATURES_PER_MESSAGE', 1, 10_000_000, 50_000),
   }
   return { settings, problems }
 }

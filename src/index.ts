@@ -7,4 +7,5 @@ const worker = compose(env, waitUntil)
 export default {
   fetch: (request) => worker.fetch(request),
   scheduled: () => worker.scheduled(),
+  queue: (batch) => worker.queue(batch),
 } satisfies ExportedHandler

@@ -11,10 +11,15 @@ import type { PresignOutcome } from '../signing/presign.ts'
 const MAX_SLOT_ENTRIES = 1_000
 /** Rows deleted in one run, so that a large expiry does not hold up the heartbeat. */
 const PRUNE_ROWS = 5_000
+/** With a queue, slots are looked over for growth in one run of so many. */
+const GROWTH_RUNS = 10
 
 export interface ScheduledPorts {
   readonly publish: () => Promise<Published | undefined>
-  readonly presign: () => Promise<PresignOutcome>
+  /** Re-signing: here and now, or planned for a queue; `oversized` when the plan found slots that are to be doubled. */
+  readonly presign: () => Promise<PresignOutcome & { readonly oversized?: boolean }>
+  /** Re-signing goes over a queue: for many slots, so that scans of all of them are made seldom. */
+  readonly isFannedOut: boolean
   readonly overlay: Pick<OverlayStore, 'pruneOverlay'>
   readonly slots: Pick<SlotStore, 'startGrowth' | 'finishGrowth' | 'pruneCertificates'>
   readonly runs: Pick<AdminStore, 'recordRun'>
@@ -38,8 +43,11 @@ export async function runScheduled(ports: ScheduledPorts): Promise<void> {
   }
 
   await step('publish', ports.publish)
-  await step('grow', () => ports.slots.startGrowth(now, MAX_SLOT_ENTRIES))
+  const looksForGrowth = !ports.isFannedOut || Math.floor(now / 60) % GROWTH_RUNS === 0
+  const grow = () => step('grow', () => ports.slots.startGrowth(now, MAX_SLOT_ENTRIES))
+  if (looksForGrowth) await grow()
   const signed = await step('presign', ports.presign)
+  if (!looksForGrowth && signed?.oversized === true) await grow()
   const grown = await step('switch', () => ports.slots.finishGrowth())
   if (grown !== undefined && grown.length > 0) await step('publish growth', ports.publish)
   await step('prune overlay', () => ports.overlay.pruneOverlay(now))

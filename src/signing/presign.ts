@@ -3,9 +3,8 @@
  * queue, and what is asked for by hand. Budgets count signatures, because the clock stands still while we sign.
  */
 import type { SlotStore } from '../ports/ports.ts'
-import type { IssuerRecord } from '../ports/records.ts'
 import { atOnce } from './at-once.ts'
-import { LEASE_SECONDS, type ResignPorts, resignSlot, seconds } from './resign-slot.ts'
+import { issuersOnce, LEASE_SECONDS, type ResignPorts, resignSlot, seconds } from './resign-slot.ts'
 import { certificateCosts, inFairOrder, type PricedSlot } from './slot-costs.ts'
 
 const PAGE = 500
@@ -59,7 +58,6 @@ export async function presign(ports: PresignPorts, options: PresignOptions): Pro
     tried.add(nameOf(slot))
     try {
       const issuer = await issuerOf(slot.issuer)
-      if (issuer === undefined) return
       const lease = await ports.slots.lease(slot, seconds(ports.clock), LEASE_SECONDS)
       if (lease === undefined) return
       const { built, bundles, signatures, cost, problems } = await resignSlot(ports, issuer, lease)
@@ -86,21 +84,6 @@ export async function presign(ports: PresignPorts, options: PresignOptions): Pro
   const remaining = await ports.slots.countDue(seconds(ports.clock), scope)
   const { built, signatures, failed } = run
   return { built, signatures, failed, remaining, problems: [...run.problems] }
-}
-
-/** Reads each issuer once, also when several ask for it at a time; a failure is not kept. */
-export function issuersOnce(
-  status: ResignPorts['status'],
-): (id: number) => Promise<IssuerRecord | undefined> {
-  const known = new Map<number, Promise<IssuerRecord | undefined>>()
-  return (id) => {
-    const found = known.get(id)
-    if (found !== undefined) return found
-    const reading = status.readIssuer(id)
-    known.set(id, reading)
-    reading.catch(() => known.delete(id))
-    return reading
-  }
 }
 
 function nameOf({ issuer, k, slot }: { issuer: number; k: number; slot: number }): string {

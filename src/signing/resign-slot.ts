@@ -45,17 +45,47 @@ export interface SlotOutcome {
   readonly problems: readonly string[]
 }
 
-/** Never throws: a slot that fails is given back with its error, stays due, and comes after the others. */
+/**
+ * Reads each issuer once, also when several ask for it at a time; a failure is not kept. An issuer that cannot be read stops
+ * no other one: the error is handed out in its place.
+ * @throws StorageError when D1 is away
+ */
+export function issuersOnce(
+  status: ResignPorts['status'],
+): (id: number) => Promise<IssuerRecord | StorageError> {
+  const known = new Map<number, Promise<IssuerRecord | StorageError>>()
+  const read = async (id: number) => {
+    try {
+      return (await status.readIssuer(id)) ?? new StorageError('corrupt', `issuer ${id} is gone`)
+    } catch (error) {
+      if (error instanceof StorageError && error.reason === 'corrupt') return error
+      known.delete(id)
+      throw error
+    }
+  }
+  return (id) => {
+    const reading = known.get(id) ?? read(id)
+    known.set(id, reading)
+    return reading
+  }
+}
+
+/**
+ * Never throws: a slot that fails is given back with its error, stays due, and comes after the others.
+ * @param issuer or why it cannot be read
+ */
 export async function resignSlot(
   ports: ResignPorts,
-  issuer: IssuerRecord,
+  issuer: IssuerRecord | StorageError,
   lease: LeasedSlot,
 ): Promise<SlotOutcome> {
+  const name = issuer instanceof StorageError ? `issuer ${lease.issuer}` : issuer.name
   const tell = (what: string, problem: string) => {
     const { k, slot } = lease
-    ports.log.event('error', { what, issuer: issuer.id, k, slot, problem })
+    ports.log.event('error', { what, issuer: lease.issuer, k, slot, problem })
   }
   try {
+    if (issuer instanceof StorageError) throw issuer
     const { bundles, signatures, cost, problems, broken } = await build(ports, issuer, lease)
     for (const problem of problems) tell('bundle failed', problem)
     if (broken > 0) tell('rows left out', 'the record has certificates that cannot be signed for')
@@ -64,13 +94,13 @@ export async function resignSlot(
       bundles,
       signatures,
       cost: Math.max(cost, 1),
-      problems: [...problems, ...leftOut(broken)].map((problem) => `${issuer.name}: ${problem}`),
+      problems: [...problems, ...leftOut(broken)].map((problem) => `${name}: ${problem}`),
     }
   } catch (error) {
     const problem = describe(error)
     tell('slot failed', problem)
     await ports.slots.release(lease, problem).catch(() => undefined) // the lease runs out by itself
-    return { built: false, bundles: 1, signatures: 0, cost: 1, problems: [`${issuer.name}: ${problem}`] }
+    return { built: false, bundles: 1, signatures: 0, cost: 1, problems: [`${name}: ${problem}`] }
   }
 }
 

@@ -9,9 +9,9 @@ import { pruneCertificates } from './prune.ts'
 import {
   CERTIFICATE_COLUMNS,
   corrupt,
-  decodeAlgorithm,
   decodeCertificateRow,
   parseJSON,
+  SIGNATURE_ALGORITHMS,
 } from './record-codec.ts'
 import { finishGrowth, startGrowth } from './slot-growth.ts'
 import { COUNT_DUE, isPlanned, SURVEY } from './slot-rules.ts'
@@ -55,7 +55,7 @@ const WAITING = -1
 const OVERSIZED = -2
 
 const READ_SIGNING = `
-  SELECT i.id, json_array_length(i.policy, '$.hashes') AS hashes, (
+  SELECT i.id, coalesce(json_array_length(i.policy, '$.hashes'), 1) AS hashes, (
     SELECT json_group_array(json_array(r.algorithm, length(r.spki))) FROM responders r
     WHERE r.issuer = i.id AND r.retired = 0) AS keys
   FROM json_each(?1) j CROSS JOIN issuers i WHERE i.id = j.value`
@@ -209,13 +209,13 @@ function decodeRows(found: readonly Row[]): { rows: readonly CertificateRow[]; b
   return { rows, broken: found.length - rows.length }
 }
 
-/** @param text JSON of pairs: name of an algorithm, octets of the public key */
+/** @param text JSON of pairs: name of an algorithm, octets of the public key. One that cannot be read costs nothing: it signs nothing */
 function decodeKeys(text: string): IssuerSigning['keys'] {
   const pairs = parseJSON(text)
-  if (!Array.isArray(pairs)) throw corrupt('responders')
-  return pairs.map((pair: unknown) => {
-    const [algorithm, spkiBytes]: unknown[] = Array.isArray(pair) ? pair : []
-    if (typeof spkiBytes !== 'number') throw corrupt('responders.spki')
-    return { algorithm: decodeAlgorithm(algorithm), spkiBytes }
+  if (!Array.isArray(pairs)) return []
+  return pairs.flatMap((pair: unknown) => {
+    const [name, spkiBytes]: unknown[] = Array.isArray(pair) ? pair : []
+    const algorithm = SIGNATURE_ALGORITHMS.find((known) => known === name)
+    return algorithm !== undefined && typeof spkiBytes === 'number' ? [{ algorithm, spkiBytes }] : []
   })
 }

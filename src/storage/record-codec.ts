@@ -28,7 +28,7 @@ export const STATUSES: readonly Exclude<CertificateStatus, 'reserved'>[] = [
 
 const UNKNOWN_POLICIES: readonly UnknownPolicy[] = ['unauthorized', 'unknown', 'revoked-extended', 'good']
 
-const SIGNATURE_ALGORITHMS: readonly SignatureAlgorithm[] = [
+export const SIGNATURE_ALGORITHMS: readonly SignatureAlgorithm[] = [
   'sha256WithRSAEncryption',
   'rsassaPss-sha256',
   'ecdsa-with-SHA256',

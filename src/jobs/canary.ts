@@ -1,0 +1,76 @@
+/**
+ * Measures the propagation bound B: a canary is put on hold or released, published as every change is, and waited for as a data
+ * centre waits for it, by reading the root from KV. What is seen here is seen where the cron runs; from elsewhere
+ * `edge-ocsp canary watch` measures the same through the responder itself.
+ */
+import { OverlayRoot } from '../overlay/root.ts'
+import type { AdminStore } from '../ports/admin-store.ts'
+import type { Canary, CanaryStore } from '../ports/canary-store.ts'
+import type { Clock, DerivedStore } from '../ports/ports.ts'
+import type { Sequence } from '../ports/records.ts'
+
+export interface CanaryPorts {
+  readonly canaries: CanaryStore
+  readonly record: Pick<AdminStore, 'changeStatus' | 'readCertificate'>
+  readonly publishChange: (issuer: number, revision: Sequence) => Promise<unknown>
+  /** With KV's own caching, as the request path reads it. */
+  readonly derived: Pick<DerivedStore, 'readRoot'>
+  readonly clock: Clock
+  readonly sleep: (ms: number) => Promise<void>
+  readonly boundMs: number
+}
+
+/** The next run goes on with what is not seen by then. */
+const LOOKS = 8
+const PAUSE_MS = 5_000
+
+/** One round of every canary: the last change is looked for; once it was seen, the next is made. */
+export async function runCanaries(ports: CanaryPorts): Promise<void> {
+  const enabled = (await ports.canaries.listCanaries()).filter((canary) => canary.enabled)
+  const waiting: { issuer: number; seq: Sequence; changedMs: number }[] = []
+  for (const canary of enabled) {
+    const open = isSeen(canary) ? await change(ports, canary) : canary
+    if (open !== undefined) waiting.push(open)
+  }
+  for (let look = 0; waiting.length > 0; look += 1) {
+    const root = await readRoot(ports)
+    const nowMs = ports.clock.nowMs()
+    for (const [i, { issuer, seq }] of [...waiting.entries()].reverse()) {
+      if ((root?.issuer(issuer)?.head ?? 0) < seq) continue
+      await ports.canaries.noteSeen(issuer, seq, nowMs)
+      waiting.splice(i, 1)
+    }
+    if (look === LOOKS || waiting.length === 0) break
+    await ports.sleep(PAUSE_MS)
+  }
+  for (const { issuer, seq, changedMs } of waiting)
+    if (ports.clock.nowMs() - changedMs > ports.boundMs) await ports.canaries.noteLate(issuer, seq)
+}
+
+function isSeen({ seq, seenMs }: Canary): boolean {
+  return seq === 0 || seenMs > 0
+}
+
+/** @returns undefined when another run has changed it, or nobody can */
+async function change(
+  ports: CanaryPorts,
+  { issuer, serial }: Canary,
+): Promise<{ issuer: number; seq: Sequence; changedMs: number } | undefined> {
+  const row = await ports.record.readCertificate(issuer, serial)
+  const changedMs = ports.clock.nowMs()
+  const to = row?.status === 'hold' ? 'released' : 'hold'
+  const { outcome, revision } = await ports.record.changeStatus(issuer, serial, { to }, changedMs)
+  if (outcome !== 'changed' || !(await ports.canaries.noteChange(issuer, revision, changedMs)))
+    return undefined
+  await ports.publishChange(issuer, revision)
+  return { issuer, seq: revision, changedMs }
+}
+
+async function readRoot(ports: CanaryPorts): Promise<OverlayRoot | undefined> {
+  try {
+    const bytes = await ports.derived.readRoot()
+    return bytes === null ? undefined : OverlayRoot.open(bytes)
+  } catch {
+    return undefined // not seen yet
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Re-signing over a queue: what takes messages from it. A message may come twice, late, out of order or never; whoever handles
+ * it may stop half-way and go on later. So nothing is believed of it but names: each slot is claimed in D1 by the lease that it
+ * was planned under, which one can do once, and is recorded by the lease that the claim gave.
+ */
+import type { FanOutStore } from '../ports/fan-out-store.ts'
+import type { Clock } from '../ports/ports.ts'
+import { atOnce } from '../signing/at-once.ts'
+import { issuersOnce, LEASE_SECONDS, type ResignPorts, resignSlot } from '../signing/resign-slot.ts'
+import { decodeMessage } from './resign-message.ts'
+
+/** A queue whose name ends so holds what another one gave up. */
+export const DEAD_LETTER_SUFFIX = '-dead'
+
+/** With five retries a message is handled or given up within eight minutes, before its places in the queue run out. */
+const RETRY_SECONDS = 30
+
+export interface QueueMessage {
+  readonly id: string
+  readonly body: unknown
+  /** 1 at first. */
+  readonly attempts: number
+  ack(): void
+  retry(options?: { readonly delaySeconds?: number }): void
+}
+
+export interface ConsumerPorts extends ResignPorts {
+  readonly fanOut: FanOutStore
+}
+
+/** Never throws: a message that cannot be handled now is asked for again, one that nobody can handle is put aside. */
+export async function handleMessages(
+  ports: ConsumerPorts,
+  messages: readonly QueueMessage[],
+  slotsAtOnce: number,
+): Promise<void> {
+  const issuerOf = issuersOnce(ports.status)
+  for (const message of messages) {
+    const page = decodeMessage(message.body)
+    if (page === undefined) {
+      ports.log.event('error', { what: 'message not understood', message: message.id })
+      message.ack() // the next time it would be no clearer
+      continue
+    }
+    let overtaken = 0
+    try {
+      await atOnce(page.slots, slotsAtOnce, async (slot) => {
+        const issuer = await issuerOf(slot.issuer)
+        const lease = await ports.fanOut.claim(slot, page.lease, seconds(ports.clock), LEASE_SECONDS)
+        if (lease === undefined) overtaken += 1
+        else await resignSlot(ports, issuer, lease)
+      })
+    } catch (error) {
+      // The record is away. What was claimed was built or given back; the rest of the message is as it was.
+      ports.log.event('error', {
+        what: 'message failed',
+        message: message.id,
+        attempts: message.attempts,
+        problem: describe(error),
+      })
+      message.retry({ delaySeconds: RETRY_SECONDS * message.attempts })
+      continue
+    }
+    message.ack()
+    await ports.fanOut.recordHandled(1, overtaken, ports.clock.nowMs()).catch((error: unknown) => {
+      ports.log.event('warn', { what: 'message not counted', problem: describe(error) })
+    })
+  }
+}
+
+/**
+ * What the queue gave up after all its retries. The slots are due in D1 whatever happens here: those whose place in the queue
+ * is still kept are given back at once, noted as failed, so that they come after the others.
+ */
+export async function handleDeadLetters(
+  ports: Pick<ConsumerPorts, 'fanOut' | 'clock' | 'log'>,
+  messages: readonly QueueMessage[],
+): Promise<void> {
+  for (const message of messages) {
+    const page = decodeMessage(message.body)
+    ports.log.event('error', { what: 'dead letter', message: message.id, slots: page?.slots.length ?? 0 })
+    try {
+      if (page !== undefined)
+        await ports.fanOut.unplan(page.slots, page.lease, 'the queue gave up its message')
+      await ports.fanOut.recordDead(1, ports.clock.nowMs())
+      message.ack()
+    } catch (error) {
+      ports.log.event('error', { what: 'dead letter not recorded', problem: describe(error) })
+      message.retry({ delaySeconds: RETRY_SECONDS * message.attempts })
+    }
+  }
+}
+
+function seconds(clock: Clock): number {
+  return Math.floor(clock.nowMs() / 1000)
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+}
