@@ -16,6 +16,7 @@ import { queryCommand } from './commands/query.ts'
 import { rebuildCommand } from './commands/rebuild.ts'
 import { responderCommand } from './commands/responder.ts'
 import { revokeCommand, unrevokeCommand } from './commands/revoke.ts'
+import { revokeManyCommand } from './commands/revoke-many.ts'
 import { statusCommand } from './commands/status.ts'
 import { EXIT } from './exit.ts'
 import { reportFailure } from './output.ts'
@@ -51,6 +52,7 @@ function createProgram(): Command {
     .addCommand(certCommand())
     .addCommand(revokeCommand())
     .addCommand(unrevokeCommand())
+    .addCommand(revokeManyCommand())
     .addCommand(importCommand())
     .addCommand(presignCommand())
     .addCommand(rebuildCommand())

@@ -7,13 +7,17 @@ import { messageOf, usageError } from './exit.ts'
 const HINT =
   'Write it in hex (0a1b2c, 0x0A1B2C, 0A:1B:2C), in decimal with --decimal, or name a certificate file.'
 
-/** @throws CLIError (usage) */
-export function parseSerialArgument(text: string, decimal: boolean): SerialHex {
+/** @param fault what is said of a text that is none. @throws CLIError (usage) */
+export function parseSerialArgument(
+  text: string,
+  decimal: boolean,
+  fault = 'is neither a serial number nor a file',
+): SerialHex {
   let serial: SerialHex
   try {
     serial = formatSerial(parseSerial(text, { decimal }))
   } catch (error) {
-    throw usageError(`"${text}" is neither a serial number nor a file: ${messageOf(error)}`, HINT, {
+    throw usageError(`"${text}" ${fault}: ${messageOf(error)}`, HINT, {
       cause: error,
     })
   }

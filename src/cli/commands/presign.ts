@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { PresignResult } from '../../admin-api/contract.ts'
 import { adminLeaf, run } from '../common-options.ts'
 import type { CommonOptions, Context } from '../context.ts'
+import { formatDuration } from '../duration.ts'
 import { CLIError, EXIT, type ExitCode } from '../exit.ts'
 import { issuerReference } from '../issuer-reference.ts'
 import { formatCount } from '../output.ts'
@@ -32,21 +33,7 @@ export function presignCommand(): Command {
 
 async function presign(context: Context, options: PresignOptions): Promise<ExitCode> {
   const issuer = options.issuer === undefined ? undefined : issuerReference(options.issuer)
-  const started = Date.now()
-  const progress = options.wait === true ? startProgress({ label: 'presign', total: undefined }) : undefined
-  let totals: Totals
-  try {
-    totals = await repeat(context, issuer, options.wait === true, (sum) => {
-      const left = `${formatCount(sum.remaining, 'bundle')} left`
-      progress?.update(
-        0,
-        `${formatCount(sum.signatures, 'signature')}, ${formatRate(sum.signatures, started)}, ${left}`,
-      )
-    })
-  } finally {
-    progress?.stop()
-  }
-  for (const problem of totals.problems) context.output.warn(problem)
+  const totals = await signDue(context, issuer, options.wait === true)
   context.output.result(totals, () => [
     `built ${formatCount(totals.built, 'bundle')} with ${formatCount(totals.signatures, 'new signature')}; ` +
       `${totals.failed} failed, ${totals.remaining} left`,
@@ -56,6 +43,35 @@ async function presign(context: Context, options: PresignOptions): Promise<ExitC
   ])
   const incomplete = totals.failed > 0 || (options.wait === true && totals.remaining > 0)
   return incomplete ? EXIT.no : EXIT.good
+}
+
+/**
+ * Signs what is due, with a progress that tells how long the rest will take at the rate measured until then.
+ * @param issuer undefined = all
+ * @param wait until nothing is left
+ */
+export async function signDue(
+  context: Context,
+  issuer: string | undefined,
+  wait: boolean,
+): Promise<Readonly<Totals>> {
+  const started = Date.now()
+  const progress = wait ? startProgress({ label: 'presign', total: undefined }) : undefined
+  try {
+    const totals = await repeat(context, issuer, wait, (sum) => {
+      const seconds = (Date.now() - started) / 1000
+      const left = sum.built === 0 ? '' : `, about ${formatDuration((seconds * sum.remaining) / sum.built)}`
+      progress?.update(
+        0,
+        `${formatCount(sum.signatures, 'signature')}, ${formatRate(sum.signatures, started)}, ` +
+          `${formatCount(sum.remaining, 'bundle')} left${left}`,
+      )
+    })
+    for (const problem of totals.problems) context.output.warn(problem)
+    return totals
+  } finally {
+    progress?.stop()
+  }
 }
 
 async function repeat(

@@ -23,7 +23,7 @@ interface RevokeOptions extends ReleaseOptions, CRLOptions {
 }
 
 /** removeFromCRL is no reason to revoke. */
-const REASONS = REASON_NAMES.filter((name) => name !== 'removeFromCRL')
+export const REASONS = REASON_NAMES.filter((name) => name !== 'removeFromCRL')
 
 const ISSUER_OPTION = [
   '--issuer <issuer>',
@@ -122,7 +122,7 @@ export function unrevokeCommand(): Command {
     )
 }
 
-function parseReason(text: string): string {
+export function parseReason(text: string): string {
   const name = crlReasonName(crlReasonNumber(text) ?? -1)
   if (name === 'removeFromCRL') {
     throw usageError('--reason: removeFromCRL takes a hold back', 'That is "edge-ocsp unrevoke".')

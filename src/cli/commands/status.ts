@@ -31,7 +31,7 @@ function describeStatus(url: string, status: Status): string[] {
     ...formatFields([
       ['Responder', url],
       ['Ready', status.ready ? 'yes' : 'no'],
-      ['Bundles due', status.slotsDue],
+      ['Bundles due', describeDue(status)],
       ['Oldest response', ago(status.oldestThisUpdate)],
       ['First to expire', ahead(status.nearestNextUpdate)],
       ['Published', ago(status.lastPublishedAt)],
@@ -46,6 +46,13 @@ function describeStatus(url: string, status: Status): string[] {
       ? ['no issuers yet: edge-ocsp issuer add --cert issuer.pem ...']
       : describeIssuers(status)),
   ]
+}
+
+/** At the rate of the last runs, signing without a break. */
+function describeDue({ slotsDue, signing }: Status): string {
+  if (slotsDue === 0 || signing === null) return String(slotsDue)
+  const rate = `${signing.bundlesPerSecond} bundles and ${signing.signaturesPerSecond} signatures a second`
+  return `${slotsDue} (about ${formatDuration(signing.secondsLeft)} at ${rate})`
 }
 
 function describeRun({ finishedAt, ok, built, signatures, failed, error }: Status['runs'][number]): string {
