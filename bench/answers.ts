@@ -37,7 +37,10 @@ export async function run(bundle: WorkerBundle, options: AnswerOptions): Promise
     const ours = await world.start()
     servers.push(ours)
     const rows = [await attempt(X509_ROW, () => x509Row(ours, world))]
-    const bare = await startServer({ bundle: { ...bundle, code: await bareWorker(ours, world) }, folder })
+    const bare = await startServer({
+      bundle: { ...bundle, code: await bareWorker(ours, world, asked(world)) },
+      folder,
+    })
     servers.push(bare)
     const bench = new Bench(ours, bare, world, options)
     rows.push(
@@ -73,8 +76,8 @@ function asked({ serials }: World): Uint8Array {
 }
 
 /** A Worker that knows one answer: the octets and the headers of ours, in a closure; a POST is read to its end. */
-async function bareWorker(ours: Server, world: World): Promise<string> {
-  const response = await fetch(ours.url + getPath(question(world.pki, [asked(world)])))
+export async function bareWorker(ours: Server, world: World, serial: Uint8Array): Promise<string> {
+  const response = await fetch(ours.url + getPath(question(world.pki, [serial])))
   const body = [...new Uint8Array(await response.arrayBuffer())]
   const named = ['Content-Type', 'Cache-Control', 'ETag', 'Expires', 'Last-Modified', 'Date']
   const headers = Object.fromEntries(named.map((name) => [name, response.headers.get(name) ?? '']))

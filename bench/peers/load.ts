@@ -73,7 +73,7 @@ export function loader(core: number | undefined): (options: LoadOptions) => Prom
 
 /** @throws Error when the generator did not say what it saw */
 export function parse(output: string): Load {
-  const [, line, rest] = /^RESULT (.*)\n([^]*)$/m.exec(output) ?? []
+  const [, line, rest] = /^RESULT (.*)\n([\s\S]*)/m.exec(output) ?? []
   const [answers, not200, broken, duration, p50, p99, processor] = (line ?? '').split(' ').map(Number)
   if (
     answers === undefined ||
