@@ -1,6 +1,6 @@
 /** The reader of bundles: opened in microseconds, searched in the raw bytes, never decoded as a whole. */
 import type { CertStatus } from '../ocsp/cert-status.ts'
-import { assembleOCSPResponse, SingleResponseTemplate } from '../ocsp/single-response-template.ts'
+import { OCSPResponseTemplate } from '../ocsp/single-response-template.ts'
 import type {
   BundleEntry,
   BundleFaultReason,
@@ -36,7 +36,7 @@ export class Bundle implements BundleHeader {
   readonly #indexStart: number
   /** CRC32 of header and index. Each entry's CRC starts from it, so that an entry of another bundle never fits. */
   readonly #headerCRC: number
-  readonly #templates: (SingleResponseTemplate | undefined)[] = []
+  readonly #templates: (OCSPResponseTemplate | undefined)[] = []
 
   /**
    * Checks magic, version, length and the CRC32 of header and index, and reads the header. Entries are checked one by one
@@ -114,18 +114,18 @@ export class Bundle implements BundleHeader {
    * none. A rebuilt response is the caller's own, a verbatim one is a view.
    */
   response(entry: BundleEntry, variant: number): Uint8Array | undefined {
-    const verbatim = entry.verbatim?.[variant]
-    if (verbatim !== undefined) return verbatim
     const signature = entry.signatures[variant]
-    const responder = this.responders[this.windows[entry.window]?.responder ?? -1]
-    if (signature === undefined || responder === undefined) return undefined
-    const tbs = this.#template(entry.window, variant, responder)?.encode(
-      entry.serial,
-      entry.certStatus,
-      entry.singleExtensions,
-    )
-    if (tbs === undefined) return undefined
-    return assembleOCSPResponse(tbs, responder.signatureAlgorithm, signature, responder.certs)
+    if (signature === undefined) return entry.verbatim?.[variant]
+    const { serial, certStatus, singleExtensions } = entry
+    return this.#template(entry.window, variant)?.response(serial, certStatus, signature, singleExtensions)
+  }
+
+  /** As `response`, in octets that the next call may write over: for those who read them and have done. */
+  responseView(entry: BundleEntry, variant: number): Uint8Array | undefined {
+    const signature = entry.signatures[variant]
+    if (signature === undefined) return entry.verbatim?.[variant]
+    const { serial, certStatus, singleExtensions } = entry
+    return this.#template(entry.window, variant)?.view(serial, certStatus, signature, singleExtensions)
   }
 
   /** Every entry, in the order of the index. @throws BundleFault at the first bad one */
@@ -198,19 +198,19 @@ export class Bundle implements BundleHeader {
     return entry
   }
 
-  #template(window: number, variant: number, responder: BundleResponder): SingleResponseTemplate | undefined {
+  #template(window: number, variant: number): OCSPResponseTemplate | undefined {
     const key = window * this.variants.length + variant
     const cached = this.#templates[key]
     if (cached !== undefined) return cached
     const [times, certID] = [this.windows[window], this.variants[variant]]
-    if (times === undefined || certID === undefined) return undefined
-    const template = new SingleResponseTemplate({
-      responderID: { byKey: responder.keyHash },
-      variant: certID,
-      producedAt: times.producedAt,
-      thisUpdate: times.thisUpdate,
-      nextUpdate: times.nextUpdate,
-    })
+    const responder = this.responders[times?.responder ?? -1]
+    if (times === undefined || certID === undefined || responder === undefined) return undefined
+    const { producedAt, thisUpdate, nextUpdate } = times
+    const template = new OCSPResponseTemplate(
+      { responderID: { byKey: responder.keyHash }, variant: certID, producedAt, thisUpdate, nextUpdate },
+      responder.signatureAlgorithm,
+      responder.certs,
+    )
     this.#templates[key] = template
     return template
   }

@@ -40,7 +40,8 @@ export interface SingleResponseContent {
   readonly singleExtensions?: Uint8Array
 }
 
-interface Frame {
+/** An encoding, and where in it the serial number stands. */
+export interface Frame {
   readonly octets: Uint8Array<ArrayBuffer>
   /** Offset of the content octets of the serial number. */
   readonly serialAt: number
@@ -108,19 +109,20 @@ export class SingleResponseTemplate {
    */
   encode(serial: Uint8Array, certStatus: CertStatus, singleExtensions?: Uint8Array): Uint8Array<ArrayBuffer> {
     if (certStatus.type !== 'good' || singleExtensions !== undefined)
-      return this.#encode(serial, certStatus, singleExtensions).octets
+      return this.encodeFrame(serial, certStatus, singleExtensions).octets
     const frame = this.#frames[serial.length]
     if (frame !== undefined) {
       const octets = frame.octets.slice()
       octets.set(serial, frame.serialAt)
       return octets
     }
-    const made = this.#encode(serial, certStatus, undefined)
+    const made = this.encodeFrame(serial, certStatus)
     this.#frames[serial.length] = { ...made, octets: made.octets.slice() }
     return made.octets
   }
 
-  #encode(serial: Uint8Array, certStatus: CertStatus, singleExtensions: Uint8Array | undefined): Frame {
+  /** As `encode`, with the place of the serial number. */
+  encodeFrame(serial: Uint8Array, certStatus: CertStatus, singleExtensions?: Uint8Array): Frame {
     const [head, certID, times] = [this.#head, this.#certID, this.#times]
     const status = encodeStatus(certStatus)
     const certIDLength = certID.length + tlvSize(serial.length)
@@ -159,6 +161,69 @@ export function encodeSingleResponseData(
   return template.encode(single.serialNumber, single.certStatus, single.singleExtensions)
 }
 
+interface ResponseFrame extends Frame {
+  /** Offset of the value of the BIT STRING. */
+  readonly signatureAt: number
+}
+
+/** Lengths of serial number and signature of which frames are kept: a CA has few. */
+const MAX_FRAMES = 12
+
+/** Whole OCSPResponses of one window and hash by one signer, about one certificate each. */
+export class OCSPResponseTemplate {
+  readonly #data: SingleResponseTemplate
+  readonly #signatureAlgorithm: Uint8Array
+  readonly #certs: readonly Uint8Array[]
+  /** For `good` without extensions, by the lengths of serial number and signature: nothing else differs. */
+  readonly #frames = new Map<number, ResponseFrame>()
+  /** Whether the view that was given last is a frame. */
+  #isFrame = false
+
+  /** @param signatureAlgorithm DER @param certs DER, none where the CA signs itself */
+  constructor(window: SingleResponseWindow, signatureAlgorithm: Uint8Array, certs: readonly Uint8Array[]) {
+    this.#data = new SingleResponseTemplate(window)
+    this.#signatureAlgorithm = signatureAlgorithm
+    this.#certs = certs
+  }
+
+  /** DER of the OCSPResponse. Arguments as in `SingleResponseTemplate.encode` and `assembleOCSPResponse`. */
+  response(
+    serial: Uint8Array,
+    certStatus: CertStatus,
+    signature: Uint8Array,
+    singleExtensions?: Uint8Array,
+  ): Uint8Array<ArrayBuffer> {
+    const octets = this.view(serial, certStatus, signature, singleExtensions)
+    return this.#isFrame ? octets.slice() : octets
+  }
+
+  /** As `response`, in octets that the next call may write over: for those who read them and have done. */
+  view(
+    serial: Uint8Array,
+    certStatus: CertStatus,
+    signature: Uint8Array,
+    singleExtensions?: Uint8Array,
+  ): Uint8Array<ArrayBuffer> {
+    const isFramed = certStatus.type === 'good' && singleExtensions === undefined
+    const key = isFramed ? serial.length * 0x10000 + signature.length : -1
+    const frame = this.#frames.get(key)
+    this.#isFrame = frame !== undefined
+    if (frame !== undefined) {
+      frame.octets.set(serial, frame.serialAt)
+      frame.octets.set(signature, frame.signatureAt)
+      return frame.octets
+    }
+    const data = this.#data.encodeFrame(serial, certStatus, singleExtensions)
+    const made = assemble(data.octets, this.#signatureAlgorithm, signature, this.#certs)
+    const { octets, tbsAt, signatureAt } = made
+    if (isFramed && this.#frames.size < MAX_FRAMES) {
+      this.#frames.set(key, { octets, serialAt: tbsAt + data.serialAt, signatureAt })
+      this.#isFrame = true
+    }
+    return octets
+  }
+}
+
 /**
  * DER of a successful OCSPResponse from its signed parts. `tbsResponseData` and `signatureAlgorithm` are DER and copied as
  * they are, `signature` is the value of the BIT STRING without the count of unused bits, which is 0. No certs: the field is
@@ -171,6 +236,15 @@ export function assembleOCSPResponse(
   signature: Uint8Array,
   certs: readonly Uint8Array[],
 ): Uint8Array<ArrayBuffer> {
+  return assemble(tbsResponseData, signatureAlgorithm, signature, certs).octets
+}
+
+function assemble(
+  tbsResponseData: Uint8Array,
+  signatureAlgorithm: Uint8Array,
+  signature: Uint8Array,
+  certs: readonly Uint8Array[],
+): Omit<ResponseFrame, 'serialAt'> & { readonly tbsAt: number } {
   let certsLength = 0
   for (const cert of certs) certsLength += cert.length
   const certsSize = certsLength === 0 ? 0 : tlvSize(tlvSize(certsLength))
@@ -189,17 +263,18 @@ export function assembleOCSPResponse(
   at = writeBytes(out, at, BASIC)
   at = writeHeader(out, at, OCTET_STRING, basicSize)
   at = writeHeader(out, at, SEQUENCE, basicLength)
+  const tbsAt = at
   at = writeBytes(out, at, tbsResponseData)
   at = writeBytes(out, at, signatureAlgorithm)
   // The octet after the header is the number of unused bits, 0 as allocated.
-  at = writeHeader(out, at, BIT_STRING, signature.length + 1) + 1
-  at = writeBytes(out, at, signature)
+  const signatureAt = writeHeader(out, at, BIT_STRING, signature.length + 1) + 1
+  at = writeBytes(out, signatureAt, signature)
   if (certsLength > 0) {
     at = writeHeader(out, at, CONTEXT_0, tlvSize(certsLength))
     at = writeHeader(out, at, SEQUENCE, certsLength)
     for (const cert of certs) at = writeBytes(out, at, cert)
   }
-  return out
+  return { octets: out, tbsAt, signatureAt }
 }
 
 function encodeResponderID(responderID: ResponderID): Uint8Array {

@@ -42,7 +42,7 @@ export async function checkBundle(
       failed('an entry cannot be found again')
     if (meant.certStatus.type === 'unknown') failed('a bundle never says unknown')
     for (let variant = 0; variant < content.variants.length; variant += 1) {
-      const der = bundle.response(entry, variant)
+      const der = bundle.responseView(entry, variant)
       const judge = judgesOfWindow[variant]
       if (der === undefined || judge === undefined) failed('a variant is missing')
       judge.asMeant[0] = meantSingle(meant, window, judge.variant)

@@ -5,6 +5,7 @@ import { decodeSuccessfulResponse } from '../../src/ocsp/ocsp-response.ts'
 import {
   assembleOCSPResponse,
   encodeSingleResponseData,
+  OCSPResponseTemplate,
   SingleResponseTemplate,
 } from '../../src/ocsp/single-response-template.ts'
 import { hashAlgorithmIdentifier } from '../../src/pkix/algorithm-identifier.ts'
@@ -139,5 +140,46 @@ describe('OCSPResponse', () => {
     expect(hex(encodeResponseData(decoded.tbsResponseData))).toBe(hex(tbs))
     expect(hex(decoded.signature)).toBe(hex(filler(octets, 3)))
     expect(decoded.certs?.map(hex) ?? []).toEqual(chain.map(hex))
+  })
+})
+
+describe('OCSPResponse from a template', () => {
+  const certs = [sequence(300, 6)]
+  const whole = new OCSPResponseTemplate(
+    { responderID: { byKey }, variant: SHA256, ...WINDOW },
+    ECDSA_SHA256,
+    certs,
+  )
+  const parts = new SingleResponseTemplate({ responderID: { byKey }, variant: SHA256, ...WINDOW })
+  const STATUSES: readonly CertStatus[] = [
+    { type: 'good' },
+    { type: 'revoked', revocationTime: 5, revocationReason: 1 },
+    { type: 'good' },
+  ]
+  /** More pairs of lengths than are kept, each several times. */
+  const cases = [1, 16, 20, 127, 20, 16, 1].flatMap((length) =>
+    [70, 71, 72, 140, 256, 70].flatMap((signatureLength, i) =>
+      STATUSES.map((status, j) => ({
+        serial: filler(length, 20 * length + 3 * i + j),
+        signature: filler(signatureLength, 7 * i + j),
+        status,
+        extensions: j === 2 && i === 3 ? sequence(20, 4) : undefined,
+      })),
+    ),
+  )
+
+  test('is that of its parts, whatever came before, and for its taker alone', () => {
+    for (const { serial, signature, status, extensions } of cases) {
+      const expected = assembleOCSPResponse(
+        parts.encode(serial, status, extensions),
+        ECDSA_SHA256,
+        signature,
+        certs,
+      )
+      const octets = whole.response(serial, status, signature, extensions)
+      expect(hex(octets)).toBe(hex(expected))
+      octets.fill(0)
+      expect(hex(whole.view(serial, status, signature, extensions))).toBe(hex(expected))
+    }
   })
 })
