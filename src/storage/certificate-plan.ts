@@ -124,15 +124,26 @@ const ADD_ITEMS = `
     OR (p.act IN ('add', 'resolve') AND p.goal <> 0 AND i.unknown_signed = 1)
   ON CONFLICT (issuer, hash, serial) DO UPDATE SET seq = excluded.seq, keep_until = max(keep_until, excluded.keep_until)`
 
-/** The slots of every era: k, and k_next while doubling. A reserved serial is in no bundle. */
+/** Certificates of a slot that wait for its next build are counted one by one up to here; so many at once always are. */
+const COUNTED_SINGLY = 4
+/** Beyond, one in so many stands for all: those whose hash ends in zeros. A power of two, of bits that name no slot. */
+const COUNTED_IN = 8
+/** While a slot is leased, its builder must learn of everything that it may not have read. */
+const IS_COUNTED = `(m.changed OR m.fresh >= ${COUNTED_IN} OR slots.added < ${COUNTED_SINGLY} OR slots.lease IS NOT NULL)`
+
+/**
+ * The slots of every era: k, and k_next while doubling. A reserved serial is in no bundle. That one more certificate waits where
+ * some do already changes little, and a written row is what D1 takes most for.
+ */
 const MARK_SLOTS = `
   UPDATE slots SET
     changed_seq = iif(m.changed, m.seq, changed_seq),
     added_since = iif(added = 0 AND m.fresh > 0, CAST(?3 / 1000 AS INTEGER), added_since),
-    added = added + m.fresh,
+    added = added + iif(${IS_COUNTED}, m.fresh, m.sampled),
     added_seq = iif(m.fresh > 0, m.seq, added_seq)
   FROM (
     SELECT p.issuer, e.k, p.hash >> (32 - e.k) AS slot, e.seq, sum(p.act IN ('add', 'resolve')) AS fresh,
+      sum(iif(p.act IN ('add', 'resolve') AND p.hash & ${COUNTED_IN - 1} = 0, ${COUNTED_IN}, 0)) AS sampled,
       max(p.act IN ('change', 'extend') OR (p.act IN ('add', 'resolve') AND p.goal <> 0)) AS changed
     FROM plan p CROSS JOIN (
       SELECT k, seq FROM issuers WHERE id = ?1
@@ -140,7 +151,7 @@ const MARK_SLOTS = `
     ) e
     WHERE p.act IN ('add', 'resolve', 'change', 'extend') AND NOT p.reserved GROUP BY 1, 2, 3
   ) m
-  WHERE slots.issuer = m.issuer AND slots.k = m.k AND slots.slot = m.slot`
+  WHERE slots.issuer = m.issuer AND slots.k = m.k AND slots.slot = m.slot AND (${IS_COUNTED} OR m.sampled > 0)`
 
 /**
  * One row for each status that is not good, and for a serial that is reserved or no longer; good ones and what is filled in
