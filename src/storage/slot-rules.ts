@@ -2,8 +2,11 @@
 
 /** A slot with this many new certificates is rebuilt before its turn (architecture.md section 5). */
 export const ADDED_LIMIT = 32
-/** ... or when the oldest of them is this old. */
-export const ADDED_AGE_SECONDS = 86_400
+/**
+ * ... or when the oldest of them is this old. A day would be two more builds a week for every slot of a CA that issues a hundredth
+ * of its certificates a day ($20 a month for 100 million), and spare one live signature in eighty (docs/scale.md).
+ */
+export const ADDED_AGE_SECONDS = 3 * 86_400
 /** A slot above this cannot be one bundle (2 MB); it waits to be replaced by the slots of the next era. */
 export const BUILDABLE_ENTRIES = 8_000
 /** Slots above this many bytes are split even when they hold few certificates, but not below MIN_ENTRIES. */

@@ -116,12 +116,12 @@ describe('when a slot is due', () => {
     await slots.release(lease, '')
   })
 
-  test('one new certificate waits a day, counted from the first', async () => {
+  test('one new certificate waits three days, counted from the first', async () => {
     await build(await take())
     await admin.addCertificates(issuer, [good(100)], nowMs())
     now += DAY / 2
     await admin.addCertificates(issuer, [good(101)], nowMs())
-    now += DAY / 2 - 1
+    now += 2.5 * DAY - 1
     expect(await due()).toEqual([])
     now += 1
     expect(await due()).toEqual([{ issuer, ...SLOT }])
