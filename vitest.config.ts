@@ -43,6 +43,18 @@ export default defineConfig({
                 KEY_ENCRYPTION_KEY: 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=',
                 LOG_SAMPLE_RATE: '0',
               },
+              // As the block for a queue in wrangler.toml, but that nothing waits longer than it must.
+              queueProducers: { RESIGN: 'edge-ocsp-resign', DEAD: 'edge-ocsp-resign-dead' },
+              queueConsumers: {
+                'edge-ocsp-resign': {
+                  maxBatchSize: 1,
+                  maxBatchTimeout: 0,
+                  maxRetries: 2,
+                  retryDelay: 0,
+                  deadLetterQueue: 'edge-ocsp-resign-dead',
+                },
+                'edge-ocsp-resign-dead': { maxBatchSize: 10, maxBatchTimeout: 0 },
+              },
             },
           })),
         ],

@@ -29,7 +29,7 @@ export async function runCanaries(ports: CanaryPorts): Promise<void> {
   const enabled = (await ports.canaries.listCanaries()).filter((canary) => canary.enabled)
   const waiting: { issuer: number; seq: Sequence; changedMs: number }[] = []
   for (const canary of enabled) {
-    const open = isSeen(canary) ? await change(ports, canary) : canary
+    const open = isSeen(canary) ? await changeCanary(ports, canary) : canary
     if (open !== undefined) waiting.push(open)
   }
   for (let look = 0; waiting.length > 0; look += 1) {
@@ -51,19 +51,31 @@ function isSeen({ seq, seenMs }: Canary): boolean {
   return seq === 0 || seenMs > 0
 }
 
-/** @returns undefined when another run has changed it, or nobody can */
-async function change(
-  ports: CanaryPorts,
+export interface CanaryChange {
+  readonly issuer: number
+  readonly seq: Sequence
+  readonly changedMs: number
+  readonly to: 'hold' | 'released'
+}
+
+/**
+ * Puts it on hold or releases it, and publishes that.
+ * @param supersede although the change before was not seen yet
+ * @returns undefined when another run has changed it, or nobody can
+ */
+export async function changeCanary(
+  ports: Pick<CanaryPorts, 'canaries' | 'record' | 'publishChange' | 'clock'>,
   { issuer, serial }: Canary,
-): Promise<{ issuer: number; seq: Sequence; changedMs: number } | undefined> {
+  supersede = false,
+): Promise<CanaryChange | undefined> {
   const row = await ports.record.readCertificate(issuer, serial)
   const changedMs = ports.clock.nowMs()
   const to = row?.status === 'hold' ? 'released' : 'hold'
   const { outcome, revision } = await ports.record.changeStatus(issuer, serial, { to }, changedMs)
-  if (outcome !== 'changed' || !(await ports.canaries.noteChange(issuer, revision, changedMs)))
+  if (outcome !== 'changed' || !(await ports.canaries.noteChange(issuer, revision, changedMs, supersede)))
     return undefined
   await ports.publishChange(issuer, revision)
-  return { issuer, seq: revision, changedMs }
+  return { issuer, seq: revision, changedMs, to }
 }
 
 async function readRoot(ports: CanaryPorts): Promise<OverlayRoot | undefined> {

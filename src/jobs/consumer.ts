@@ -12,16 +12,13 @@ import { decodeMessage } from './resign-message.ts'
 /** A queue whose name ends so holds what another one gave up. */
 export const DEAD_LETTER_SUFFIX = '-dead'
 
-/** With five retries a message is handled or given up within eight minutes, before its places in the queue run out. */
-const RETRY_SECONDS = 30
-
 export interface QueueMessage {
   readonly id: string
   readonly body: unknown
   /** 1 at first. */
   readonly attempts: number
   ack(): void
-  retry(options?: { readonly delaySeconds?: number }): void
+  retry(): void
 }
 
 export interface ConsumerPorts extends ResignPorts {
@@ -58,7 +55,7 @@ export async function handleMessages(
         attempts: message.attempts,
         problem: describe(error),
       })
-      message.retry({ delaySeconds: RETRY_SECONDS * message.attempts })
+      message.retry() // after the delay that the consumer is configured with
       continue
     }
     message.ack()
@@ -86,7 +83,7 @@ export async function handleDeadLetters(
       message.ack()
     } catch (error) {
       ports.log.event('error', { what: 'dead letter not recorded', problem: describe(error) })
-      message.retry({ delaySeconds: RETRY_SECONDS * message.attempts })
+      message.retry() // after the delay that the consumer is configured with
     }
   }
 }
