@@ -58,12 +58,19 @@ export function decodeBasicOCSPResponse(der: Uint8Array): BasicOCSPResponse {
 
 /** Reads to the end of the reader. @throws DERError, OCSPDecodeError */
 export function readBasicOCSPResponse(reader: DERReader): BasicOCSPResponse {
-  const basic = reader.sequence((r) => {
-    const tbsResponseData = r.sequence(readResponseData)
-    return { tbsResponseData, ...readSignatureFields(r) }
-  })
+  const basic = reader.sequence(readBasicFields)
   reader.finish()
   return basic
+}
+
+// Every response of every bundle is read before it is published: objects are written out, because spreads take their time.
+
+function readBasicFields(reader: DERReader): BasicOCSPResponse {
+  const tbsResponseData = reader.sequence(readResponseData)
+  const { signatureAlgorithm, signature, certs } = readSignatureFields(reader)
+  return certs === undefined
+    ? { tbsResponseData, signatureAlgorithm, signature }
+    : { tbsResponseData, signatureAlgorithm, signature, certs }
 }
 
 /** The tbsResponseData element of a BasicOCSPResponse as it stands in `der`: the octets that were signed. @throws DERError */
@@ -83,13 +90,10 @@ function readResponseData(reader: DERReader): ResponseData {
   const producedAt = reader.generalizedTime()
   const responses = reader.sequenceOf(readSingleResponse)
   const responseExtensions = reader.optionalExplicit(1, readPlainExtensions)
-  return {
-    versionExplicit: version !== undefined,
-    responderID,
-    producedAt,
-    responses,
-    ...(responseExtensions !== undefined && { responseExtensions }),
-  }
+  const versionExplicit = version !== undefined
+  return responseExtensions === undefined
+    ? { versionExplicit, responderID, producedAt, responses }
+    : { versionExplicit, responderID, producedAt, responses, responseExtensions }
 }
 
 function readSingleResponse(reader: DERReader): SingleResponse {
@@ -102,6 +106,8 @@ function readSingleResponseFields(reader: DERReader): SingleResponse {
   const thisUpdate = reader.generalizedTime()
   const nextUpdate = reader.optionalExplicit(0, readTime)
   const singleExtensions = reader.optionalExplicit(1, readPlainExtensions)
+  if (nextUpdate !== undefined && singleExtensions === undefined)
+    return { certID, certStatus, thisUpdate, nextUpdate }
   return {
     certID,
     certStatus,
