@@ -2,6 +2,7 @@
  * The parts that answer, wired together. What the Worker does (compose.ts) and what `edge-ocsp answer` does without one is
  * this: they differ only in what they lay under it.
  */
+import { directoryMemory } from './overlay/directory.ts'
 import { OverlayReader } from './overlay/reader.ts'
 import type { Clock, DerivedStore, EdgeCache } from './ports/ports.ts'
 import { AnswerMemory } from './responder/answer-memory.ts'
@@ -15,6 +16,7 @@ import { Seen } from './responder/seen.ts'
 import { SignerJudge } from './responder/signer-judge.ts'
 import { LiveSource } from './signing/live-source.ts'
 import { SignerPool } from './signing/signers.ts'
+import { D1DirectoryStore } from './storage/d1-directory-store.ts'
 import { D1OverlayStore } from './storage/d1-overlay-store.ts'
 import { D1RecoveryStore } from './storage/d1-recovery-store.ts'
 import { D1StatusStore } from './storage/d1-status-store.ts'
@@ -44,6 +46,7 @@ export interface ComposedResponder {
   readonly ports: ResponderPorts
   readonly status: D1StatusStore
   readonly overlayStore: D1OverlayStore
+  readonly directory: D1DirectoryStore
   readonly overlay: OverlayReader
   readonly signers: SignerPool
   readonly live: LiveSource
@@ -53,7 +56,15 @@ export function composeResponder(resources: ResponderResources): ComposedRespond
   const { db, derived, cache, clock, random, boundMs, kek, secret, background } = resources
   const status = new D1StatusStore(db)
   const overlayStore = new D1OverlayStore(db)
-  const overlay = new OverlayReader({ derived, overlay: overlayStore, clock, random, background }, boundMs)
+  const directory = new D1DirectoryStore(db)
+  const latestPosition = () => overlay.latest?.position ?? 0
+  const pages = {
+    directory: directoryMemory({ derived, cache, clock, background, record: directory, latestPosition }),
+  }
+  const overlay: OverlayReader = new OverlayReader(
+    { derived, overlay: overlayStore, pages, clock, random, background },
+    boundMs,
+  )
   const signers = new SignerPool({ keys: status, kek, secret })
   const missed = new MissedBundles({ recovery: new D1RecoveryStore(db), background })
   const bundles = new BundleSource({ derived, cache, missed, background })
@@ -79,5 +90,5 @@ export function composeResponder(resources: ResponderResources): ComposedRespond
     live,
     requestors: new Requestors({ judge, seen, clock, background }),
   }
-  return { ports, status, overlayStore, overlay, signers, live }
+  return { ports, status, overlayStore, directory, overlay, signers, live }
 }

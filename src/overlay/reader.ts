@@ -5,12 +5,13 @@
  */
 import { StorageError } from '../ports/errors.ts'
 import type { Clock, DerivedStore, OverlayStore } from '../ports/ports.ts'
-import type { OverlayIssuer } from '../ports/records.ts'
+import type { OverlayIssuer, OverlaySnapshot } from '../ports/records.ts'
 import { SingleFlight } from '../ports/single-flight.ts'
 import { frozenView } from './frozen.ts'
 import type { RootIssuer } from './root.ts'
 import { OverlayRoot } from './root.ts'
 import { encodeRoot } from './root-encoder.ts'
+import { type OverlayPages, OverlayView } from './view.ts'
 
 /** A root is looked for again after this long. */
 const REFRESH_MS = 30_000
@@ -24,6 +25,8 @@ const SKEW_MS = 60_000
 export interface OverlayReaderPorts {
   readonly derived: Pick<DerivedStore, 'readRoot'>
   readonly overlay: Pick<OverlayStore, 'readOverlay'>
+  /** What roots name, for whoever looks through them. */
+  readonly pages: OverlayPages
   readonly clock: Clock
   readonly random: () => number
   /** Keeps a promise alive after the answer has left (ctx.waitUntil). */
@@ -34,7 +37,7 @@ export class OverlayReader {
   readonly #ports: OverlayReaderPorts
   readonly #boundMs: number
   readonly #flights: SingleFlight<void>
-  #root: OverlayRoot | undefined
+  #view: OverlayView | undefined
   #checkedAtMs = Number.NEGATIVE_INFINITY
   #recordTriedAtMs = Number.NEGATIVE_INFINITY
 
@@ -45,35 +48,35 @@ export class OverlayReader {
     this.#flights = new SingleFlight(ports.background)
   }
 
-  /** The root if it can be used at once; undefined when `refresh` must be awaited first. */
-  fresh(nowMs: number): OverlayRoot | undefined {
-    const root = this.#root
-    if (root === undefined || !this.#readable(root, nowMs)) return undefined
+  /** The newest root if it can be used at once; undefined when `refresh` must be awaited first. */
+  fresh(nowMs: number): OverlayView | undefined {
+    const view = this.#view
+    if (view === undefined || !this.#readable(view.root, nowMs)) return undefined
     const age = nowMs - this.#checkedAtMs
     if (age >= WAIT_MS) return undefined
     if (age >= REFRESH_MS) this.#ports.background(this.refresh().catch(() => undefined)) // the next request will see it
-    return root
+    return view
   }
 
   /** @throws StorageError.overlayUnreadable */
-  async refresh(): Promise<OverlayRoot> {
+  async refresh(): Promise<OverlayView> {
     await this.#flights.run('root', () => this.#load())
     const nowMs = this.#ports.clock.nowMs()
-    if (this.#root === undefined || !this.#readable(this.#root, nowMs))
+    if (this.#view === undefined || !this.#readable(this.#view.root, nowMs))
       throw new StorageError('overlayUnreadable', 'no overlay root is readable, neither from KV nor from D1')
-    return this.#root
+    return this.#view
   }
 
   /** What is known now, readable or not: for the check after a signature, which must not wait. */
-  get latest(): OverlayRoot | undefined {
-    return this.#root
+  get latest(): OverlayView | undefined {
+    return this.#view
   }
 
   async #load(): Promise<void> {
     const bytes = await this.#ports.derived.readRoot().catch(() => null)
     if (bytes !== null) this.adopt(bytes)
     const nowMs = this.#ports.clock.nowMs()
-    if (this.#root === undefined || !this.#readable(this.#root, nowMs)) await this.#loadFromRecord(nowMs)
+    if (this.#view === undefined || !this.#readable(this.#view.root, nowMs)) await this.#loadFromRecord(nowMs)
     else this.#checkedAtMs = nowMs
   }
 
@@ -81,9 +84,8 @@ export class OverlayReader {
     if (nowMs - this.#recordTriedAtMs < RECORD_RETRY_MS) return
     this.#recordTriedAtMs = nowMs
     try {
-      const snapshot = await this.#ports.overlay.readOverlay()
-      const last = this.#root
-      const behind = snapshot.position < (last?.position ?? 0)
+      const last = this.#view?.root
+      const { snapshot, behind } = await this.#readRecord(last)
       const frozen = snapshot.issuers.filter((issuer) => behind || isBehind(issuer, last?.issuer(issuer.id)))
       const position = Math.max(snapshot.position, last?.position ?? 0)
       const version = Math.max(nowMs, (last?.version ?? 0) + 1)
@@ -99,14 +101,24 @@ export class OverlayReader {
     }
   }
 
+  /** All issuers where the record does not say of itself that it was restored, and we know: each is to be marked. */
+  async #readRecord(last: OverlayRoot | undefined): Promise<{ snapshot: OverlaySnapshot; behind: boolean }> {
+    const { overlay } = this.#ports
+    const snapshot = await overlay.readOverlay()
+    const behind = snapshot.position < (last?.position ?? 0)
+    return behind || leavesOutFrozen(snapshot, last)
+      ? { snapshot: await overlay.readOverlay({ all: true }), behind }
+      : { snapshot, behind }
+  }
+
   /** Takes over a root unless it is corrupt or older than the one held: also what this isolate has just published. */
   adopt(bytes: Uint8Array): void {
     try {
       const root = OverlayRoot.open(bytes)
-      const held = this.#root
+      const held = this.#view?.root
       // A publisher that was overtaken may put a root that knows less under a higher version.
       if (held === undefined || (root.version > held.version && root.position >= held.position))
-        this.#root = root
+        this.#view = new OverlayView(root, this.#ports.pages)
     } catch {
       // a corrupt value is no root: what we have stays, and its age decides
     }
@@ -122,4 +134,12 @@ export class OverlayReader {
 function isBehind(record: OverlayIssuer, held: RootIssuer | undefined): boolean {
   if (record.frozen || held === undefined) return record.frozen
   return held.head > record.head || (held.frozen && record.floor <= held.floor)
+}
+
+/** Whether an issuer that we found restored stands among those that have not changed for long. */
+function leavesOutFrozen({ issuers }: OverlaySnapshot, last: OverlayRoot | undefined): boolean {
+  const frozen = [...(last?.issuers ?? [])].filter((issuer) => issuer.frozen)
+  if (frozen.length === 0) return false
+  const named = new Set(issuers.map(({ id }) => id))
+  return frozen.some(({ id }) => !named.has(id))
 }

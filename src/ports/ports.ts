@@ -3,9 +3,12 @@
  * Every method may reject with StorageError; none may answer "absent" when it does not know (law 4).
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import type {
   CertificateRow,
+  DirectoryPage,
   IssuerRecord,
+  OverlayIssuer,
   OverlaySnapshot,
   ResponderRecord,
   Sequence,
@@ -78,8 +81,11 @@ export interface EdgeCache {
 
 /** The overlay's source and the publisher's lease (D1 primary). */
 export interface OverlayStore {
-  /** One transaction. */
-  readOverlay(): Promise<OverlaySnapshot>
+  /**
+   * One transaction.
+   * @param all every issuer by its own, and no directory pages; otherwise those that changed since their pages were written
+   */
+  readOverlay(options?: { readonly all: boolean }): Promise<OverlaySnapshot>
   /**
    * Takes the publisher's lease when it is free, expired or already ours, and the last put is `minGapMs` old.
    * The version is reserved in the same statement, so D1 knows of every version that can ever reach KV: a root seen in KV
@@ -108,10 +114,61 @@ export interface OverlayStore {
   ): Promise<boolean>
   /** Sequence up to which the issuer's changes are in a published root. */
   readPublished(issuer: number): Promise<Sequence>
-  /** KV's root was ahead of D1: signing stops for these issuers until `thaw`. */
-  freeze(issuers: readonly number[], nowMs: number): Promise<void>
+  /** KV's root was ahead of D1: signing stops for these issuers until `thaw`, and roots name them all the while. */
+  freeze(issuers: readonly number[] | 'all', nowMs: number): Promise<void>
   /** Drops overlay items whose keep_until has passed. @returns how many */
   pruneOverlay(now: UnixSeconds): Promise<number>
+}
+
+/** An issuer as it stands in the record, and the seq up to which its directory pages know it. */
+export interface StandingIssuer {
+  readonly issuer: OverlayIssuer
+  readonly pagedSeq: Sequence
+}
+
+/** Names a directory page whatever its version. */
+export type DirectoryBucket = Pick<DirectoryPage, 'algorithm' | 'octet'>
+
+export interface PagingState {
+  /** Unix ms; 0 = never. */
+  readonly pagedAtMs: number
+  /** How many issuers have changed since their pages were written. */
+  readonly recent: number
+}
+
+/** The directory of issuers that have not changed for long (D1 primary). */
+export interface DirectoryStore {
+  /** Issuers of a page by the record as it is now, the version of the page, and the position of the whole record. One transaction. */
+  readDirectoryPage(
+    algorithm: HashAlgorithm,
+    octet: number,
+  ): Promise<{ position: Sequence; version: number; issuers: readonly StandingIssuer[] }>
+  readPagingState(): Promise<PagingState>
+  /**
+   * @returns issuers that have not changed since `settledMs`, but since their pages were written, unless they are frozen or no root
+   *   has named the change yet; and pages written before `writtenMs`
+   */
+  readUnpaged(
+    settledMs: number,
+    writtenMs: number,
+  ): Promise<{ settled: readonly OverlayIssuer[]; old: readonly DirectoryBucket[] }>
+  /**
+   * Reserves a version that no page ever had, which voids all that were reserved before, and reads every issuer that stands in one
+   * of the pages. One transaction.
+   */
+  beginPaging(
+    buckets: readonly DirectoryBucket[],
+  ): Promise<{ version: number; issuers: readonly OverlayIssuer[] }>
+  /**
+   * After all pages were written: from the next root on they stand for these issuers as far as those have not changed since.
+   * @returns false when another has begun since: nothing has happened
+   */
+  commitPaging(
+    version: number,
+    buckets: readonly DirectoryBucket[],
+    issuers: readonly { id: number; head: Sequence }[],
+    nowMs: number,
+  ): Promise<boolean>
 }
 
 /** A slot that is due, leased to us. */

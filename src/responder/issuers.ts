@@ -1,16 +1,18 @@
 /**
- * The issuer directory: CertID -> issuer. Which issuers exist stands in the overlay root, so that one heartbeat vouches
- * for statuses and issuers alike: absent from a readable root means "not ours", and nothing else does. The record behind
- * an id comes from memory, KV or D1, and must be as new as the root says.
+ * The issuer directory: CertID -> issuer. Which issuers exist stands in the overlay root and in the immutable pages that it names,
+ * so that one heartbeat vouches for statuses and issuers alike: absent from a readable root and from its page means "not ours",
+ * and nothing else does. The record behind an id comes from memory, KV or D1, and must be as new as the root or the page says.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { CertID } from '../ocsp/cert-id.ts'
 import { OCSPDecodeError } from '../ocsp/error.ts'
 import { MAX_RFC8954_NONCE_OCTETS, type Nonce } from '../ocsp/nonce.ts'
 import type { OCSPRequest } from '../ocsp/ocsp-request.ts'
 import { requestNonce } from '../ocsp/ocsp-request.ts'
 import { preferredSignatureAlgorithms } from '../ocsp/preferred-algorithms.ts'
-import type { OverlayRoot, RootIssuer } from '../overlay/root.ts'
-import { hashAlgorithmOf } from '../pkix/algorithm-identifier.ts'
+import type { RootIssuer } from '../overlay/root.ts'
+import type { MissingPage, OverlayView } from '../overlay/view.ts'
+import { type HashAlgorithm, hashAlgorithmOf } from '../pkix/algorithm-identifier.ts'
 import { RequestRefused, StorageError } from '../ports/errors.ts'
 import type { DerivedStore, StatusStore } from '../ports/ports.ts'
 import type { IssuerPolicy, IssuerRecord } from '../ports/records.ts'
@@ -29,9 +31,22 @@ export interface IssuerPorts {
   readonly background: (work: Promise<unknown>) => void
 }
 
+/** Records in memory: an isolate of a deployment with 10,000 issuers is asked about few of them. */
+const MAX_RECORDS = 1_000
+const MAX_BYTES = 16 * 1024 * 1024
+/** What a record weighs beside its certificates: names, hashes, policy, objects. */
+const RECORD_OVERHEAD_BYTES = 4_000
+
+/** The issuer whose record has to be loaded. */
+interface MissingRecord {
+  readonly unknown: RootIssuer
+}
+
 export class IssuerDirectory {
   readonly #ports: IssuerPorts
+  /** The least recently used stands first, as far as there is not room for all. */
   readonly #records = new Map<number, IssuerRecord>()
+  #bytes = 0
   readonly #flights: SingleFlight<IssuerRecord>
 
   constructor(ports: IssuerPorts) {
@@ -44,32 +59,33 @@ export class IssuerDirectory {
    * @throws RequestRefused.{unsupportedHash, unknownIssuer, mixedIssuers}, StorageError; OCSPDecodeError and DERError for an
    *   extension that is read only now
    */
-  async resolve(request: OCSPRequest, root: OverlayRoot, seen: Seen, now: UnixSeconds): Promise<Query> {
+  async resolve(request: OCSPRequest, root: OverlayView, seen: Seen, now: UnixSeconds): Promise<Query> {
     for (;;) {
       const found = this.#match(request, root, seen, now)
       if ('issuer' in found) return found
-      await this.#load(found.missing)
+      await ('missing' in found ? root.load(found) : this.#load(found.unknown))
     }
   }
 
   /**
-   * The same without waiting; undefined when a record is not in memory.
+   * The same without waiting; undefined when a record, or a page that the root names, is not in memory.
    * @throws as above, but StorageError
    */
-  resolveAtOnce(request: OCSPRequest, root: OverlayRoot, seen: Seen, now: UnixSeconds): Query | undefined {
+  resolveAtOnce(request: OCSPRequest, root: OverlayView, seen: Seen, now: UnixSeconds): Query | undefined {
     const found = this.#match(request, root, seen, now)
     return 'issuer' in found ? found : undefined
   }
 
-  /** @returns the query, or the issuer whose record has to be loaded before one can tell */
+  /** @returns the query, or what has to be loaded before one can tell: a page, or the record of an issuer */
   #match(
     request: OCSPRequest,
-    root: OverlayRoot,
+    root: OverlayView,
     seen: Seen,
     now: UnixSeconds,
-  ): Query | { readonly missing: RootIssuer } {
+  ): Query | MissingPage | MissingRecord {
     const { requestList, requestExtensions } = request.tbsRequest
     let issuer: IssuerRecord | undefined
+    let standing: RootIssuer | undefined
     const asked: Asked[] = []
     for (const { reqCert } of requestList) {
       const hashAlgorithm = hashAlgorithmOf(reqCert.hashAlgorithm.algorithm)
@@ -79,21 +95,32 @@ export class IssuerDirectory {
         const at = root.issuer(id)
         if (at === undefined) continue
         const record = this.#known(at)
-        if (record === undefined) return { missing: at }
-        const hashes = record.hashes[hashAlgorithm]
-        if (!equalOctets(hashes.issuerKeyHash, reqCert.issuerKeyHash)) continue
-        if (!equalOctets(hashes.issuerNameHash, reqCert.issuerNameHash)) continue // R1.16
+        if (record === undefined) return { unknown: at }
+        if (!isNamed(record, reqCert, hashAlgorithm)) continue
         owner = record
-        asked.push(ask(reqCert, hashAlgorithm, root, at, seen))
+        standing = at
         break
       }
-      if (owner === undefined)
+      if (owner === undefined) {
+        const paged = root.pagedCandidates(hashAlgorithm, reqCert.issuerKeyHash)
+        if ('missing' in paged) return paged
+        for (const at of paged) {
+          const record = this.#known(at)
+          if (record === undefined) return { unknown: at }
+          if (!isNamed(record, reqCert, hashAlgorithm)) continue
+          owner = record
+          standing = at
+          break
+        }
+      }
+      if (owner === undefined || standing === undefined)
         throw new RequestRefused(issuer === undefined ? 'unknownIssuer' : 'mixedIssuers')
       if (issuer !== undefined && issuer.id !== owner.id) throw new RequestRefused('mixedIssuers') // R1.11
       issuer = owner
+      asked.push(ask(reqCert, hashAlgorithm, root, standing, seen))
     }
     const first = asked[0]
-    const at = issuer === undefined ? undefined : root.issuer(issuer.id)
+    const at = standing
     if (issuer === undefined || first === undefined || at === undefined)
       throw new RequestRefused('unknownIssuer')
     if (requestExtensions === undefined) return { issuer, at, first, asked, nonce: undefined }
@@ -106,7 +133,28 @@ export class IssuerDirectory {
 
   #known(at: RootIssuer): IssuerRecord | undefined {
     const record = this.#records.get(at.id)
-    return record !== undefined && record.configRev >= at.configRev ? record : undefined
+    if (record === undefined || record.configRev < at.configRev) return undefined
+    if (this.#records.size >= MAX_RECORDS / 2 || this.#bytes >= MAX_BYTES / 2) {
+      this.#records.delete(at.id)
+      this.#records.set(at.id, record)
+    }
+    return record
+  }
+
+  #keep(record: IssuerRecord): void {
+    const held = this.#records.get(record.id)
+    if (held !== undefined) {
+      if (held.configRev > record.configRev) return
+      this.#records.delete(record.id)
+      this.#bytes -= weight(held)
+    }
+    this.#records.set(record.id, record)
+    this.#bytes += weight(record)
+    for (const [id, oldest] of this.#records) {
+      if (id === record.id || (this.#records.size <= MAX_RECORDS && this.#bytes <= MAX_BYTES)) break
+      this.#records.delete(id)
+      this.#bytes -= weight(oldest)
+    }
   }
 
   /** @throws StorageError */
@@ -116,8 +164,7 @@ export class IssuerDirectory {
     })
     if (record.configRev < at.configRev)
       throw new StorageError('unavailable', `issuer ${at.id} in D1 is older than the published overlay`)
-    const held = this.#records.get(at.id)
-    if (held === undefined || held.configRev <= record.configRev) this.#records.set(at.id, record)
+    this.#keep(record)
   }
 
   /** KV is a tier like the others: absent, old or corrupt means "ask D1". */
@@ -148,4 +195,19 @@ function nonceFor(request: OCSPRequest, policy: IssuerPolicy['nonce']): Nonce | 
 
 function notThere(at: RootIssuer): never {
   throw new StorageError('unavailable', `issuer ${at.id} is in the published overlay but not in D1`)
+}
+
+/** By name and key (R1.16). */
+function isNamed({ hashes }: IssuerRecord, certID: CertID, algorithm: HashAlgorithm): boolean {
+  const { issuerKeyHash, issuerNameHash } = hashes[algorithm]
+  return (
+    equalOctets(issuerKeyHash, certID.issuerKeyHash) && equalOctets(issuerNameHash, certID.issuerNameHash)
+  )
+}
+
+function weight({ certificate, responders, policy }: IssuerRecord): number {
+  let bytes = RECORD_OVERHEAD_BYTES + certificate.length
+  for (const responder of responders) bytes += 1_000 + (responder.certificate?.length ?? 0)
+  for (const requestor of policy.requestors) bytes += requestor.length
+  return bytes
 }

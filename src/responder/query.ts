@@ -2,7 +2,8 @@
 import { serialHash } from '../bundle/slot.ts'
 import type { CertID } from '../ocsp/cert-id.ts'
 import type { Nonce } from '../ocsp/nonce.ts'
-import type { OverlayRoot, RootIssuer } from '../overlay/root.ts'
+import type { RootIssuer } from '../overlay/root.ts'
+import type { IssuerPlace, OverlayView } from '../overlay/view.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import type { IssuerRecord, Sequence, SignatureAlgorithm } from '../ports/records.ts'
 import type { Seen } from './seen.ts'
@@ -31,11 +32,16 @@ export interface Query {
   readonly algorithm?: SignatureAlgorithm
 }
 
+/** By what its issuer is found again under another root. */
+export function placeOf({ issuer, first }: Query): IssuerPlace {
+  return { id: issuer.id, algorithm: first.hashAlgorithm, keyHash: first.certID.issuerKeyHash }
+}
+
 /** @param seen what this isolate has answered from the record and the root may not know yet */
 export function ask(
   certID: CertID,
   hashAlgorithm: HashAlgorithm,
-  root: OverlayRoot,
+  root: OverlayView,
   at: RootIssuer,
   seen: Seen,
 ): Asked {

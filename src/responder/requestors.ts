@@ -6,7 +6,7 @@
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { serialHash } from '../bundle/slot.ts'
 import { encodeTBSRequest, type OCSPRequest } from '../ocsp/ocsp-request.ts'
-import type { OverlayRoot } from '../overlay/root.ts'
+import type { OverlayView } from '../overlay/view.ts'
 import { encodeAlgorithmIdentifier } from '../pkix/algorithm-identifier.ts'
 import { bufferSource } from '../pkix/buffer-source.ts'
 import { RequestRefused, StorageError } from '../ports/errors.ts'
@@ -70,7 +70,7 @@ export class Requestors {
   async admit(
     request: OCSPRequest,
     query: Query,
-    root: OverlayRoot,
+    root: OverlayView,
   ): Promise<SignatureAlgorithm | undefined> {
     const { tbsRequest, optionalSignature } = request
     if (!isForRequestors(request, query.issuer.policy)) return undefined
@@ -100,7 +100,7 @@ export class Requestors {
   async #signer(
     certificate: Uint8Array,
     query: Query,
-    root: OverlayRoot,
+    root: OverlayView,
     nowMs: number,
   ): Promise<TrustedSigner> {
     const now = Math.floor(nowMs / 1000)
@@ -122,16 +122,16 @@ export class Requestors {
     return signer === undefined || now < signer.notBefore || now > signer.notAfter ? refused() : signer
   }
 
-  #find(key: string, root: OverlayRoot, now: UnixSeconds): Judgement | undefined {
+  #find(key: string, root: OverlayView, now: UnixSeconds): Judgement | undefined {
     const held = this.#trusted.get(key) ?? this.#refused.get(key)
     if (held === undefined || held.until <= now || this.#isOvertaken(held.judgement, root)) return undefined
     return held.judgement
   }
 
   /** Whether the overlay, or an answer of this isolate, knows of a change to the signer's certificate that this does not. */
-  #isOvertaken({ recorded }: Judgement, root: OverlayRoot): boolean {
+  #isOvertaken({ recorded }: Judgement, root: OverlayView): boolean {
     if (recorded === undefined) return false
-    const at = root.issuer(recorded.issuer)
+    const at = root.standing(recorded.issuer)
     if (at === undefined) return true
     const { serial, asOf } = recorded
     return asOf < Math.max(root.need(at, serial, serialHash(serial)), this.#ports.seen.need(at, serial))

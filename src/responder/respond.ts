@@ -4,7 +4,7 @@ import type { OCSPRequest } from '../ocsp/ocsp-request.ts'
 import { decodeOCSPRequest } from '../ocsp/ocsp-request.ts'
 import { preferredSignatureAlgorithms } from '../ocsp/preferred-algorithms.ts'
 import type { OverlayReader } from '../overlay/reader.ts'
-import type { OverlayRoot } from '../overlay/root.ts'
+import type { OverlayView } from '../overlay/view.ts'
 import { FreshnessError, RequestRefused, SigningError, StorageError } from '../ports/errors.ts'
 import type { Clock } from '../ports/ports.ts'
 import type { Answer, StatusAnswer } from './answer.ts'
@@ -14,7 +14,7 @@ import { questionKey } from './answer-memory.ts'
 import type { BundleSource } from './bundle-source.ts'
 import type { IssuerDirectory } from './issuers.ts'
 import type { LiveCopies } from './live-copies.ts'
-import type { Query } from './query.ts'
+import { placeOf, type Query } from './query.ts'
 import { isForRequestors, type Requestors } from './requestors.ts'
 import type { Seen } from './seen.ts'
 import { chooseAlgorithm } from './signature-choice.ts'
@@ -93,7 +93,7 @@ async function fromAnyTier(request: OCSPRequest, ports: ResponderPorts): Promise
 async function admitted(
   request: OCSPRequest,
   query: Query,
-  root: OverlayRoot,
+  root: OverlayView,
   now: UnixSeconds,
   ports: ResponderPorts,
 ): Promise<Query> {
@@ -158,13 +158,14 @@ async function mayLeave(answer: StatusAnswer, query: Query, ports: ResponderPort
  */
 function isUsable(
   answer: StatusAnswer,
-  { issuer, asked }: Query,
-  root: OverlayRoot,
+  query: Query,
+  root: OverlayView,
   now: UnixSeconds,
   seen: Seen,
 ): boolean {
   if (!isCurrent(answer, answer.profile, now)) return false
-  const at = root.issuer(issuer.id)
+  const { issuer, asked } = query
+  const at = root.issuer(issuer.id) ?? root.standing(placeOf(query)) // absent: a page to be loaded first
   if (at === undefined || issuer.configRev < at.configRev) return false // compromised meanwhile, perhaps (R1.41)
   const isOlder = answer.told.some(({ asOf }, i) => {
     const of = asked[i]

@@ -4,7 +4,7 @@
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { CertID } from '../ocsp/cert-id.ts'
-import type { OverlayRoot } from '../overlay/root.ts'
+import type { IssuerPlace, OverlayView } from '../overlay/view.ts'
 import { type HashAlgorithm, hashAlgorithmIdentifier } from '../pkix/algorithm-identifier.ts'
 import { bufferSource } from '../pkix/buffer-source.ts'
 import { RequestRefused, StorageError } from '../ports/errors.ts'
@@ -13,7 +13,7 @@ import type { IssuerRecord, Sequence } from '../ports/records.ts'
 import type { CertificateView } from '../x509/index.ts'
 import { equalOctets } from './equal-octets.ts'
 import type { IssuerDirectory } from './issuers.ts'
-import type { Query } from './query.ts'
+import { placeOf, type Query } from './query.ts'
 import { isStrongIdentifier, isStrongKey } from './request-signature.ts'
 import type { Seen } from './seen.ts'
 
@@ -33,7 +33,7 @@ export interface Judgement {
   /** undefined: it may not sign. */
   readonly signer: TrustedSigner | undefined
   /** Where its status was read, when its issuer is one of ours. */
-  readonly recorded?: { readonly issuer: number; readonly serial: Uint8Array; readonly asOf: Sequence }
+  readonly recorded?: { readonly issuer: IssuerPlace; readonly serial: Uint8Array; readonly asOf: Sequence }
 }
 
 export interface JudgePorts {
@@ -62,7 +62,7 @@ export class SignerJudge {
   async judge(
     certificate: Uint8Array,
     query: Query,
-    root: OverlayRoot,
+    root: OverlayView,
     now: UnixSeconds,
   ): Promise<Judgement> {
     const x509 = await import('../x509/index.ts')
@@ -87,7 +87,7 @@ export class SignerJudge {
   async #ifNotRevoked(
     signer: TrustedSigner,
     certID: CertID,
-    root: OverlayRoot,
+    root: OverlayView,
     now: UnixSeconds,
   ): Promise<Judgement> {
     const query = await this.#served(certID, root, now)
@@ -101,12 +101,12 @@ export class SignerJudge {
     // Where only what is revoked is recorded, absence is the operator's word for good (R1.33).
     const isGood =
       status === undefined ? issuer.policy.unknown === 'good' : status === 'good' || status === 'released'
-    const recorded = { issuer: issuer.id, serial: first.serial, asOf }
+    const recorded = { issuer: placeOf(query), serial: first.serial, asOf }
     return { signer: isGood && issuer.compromisedAt === undefined ? signer : undefined, recorded }
   }
 
   /** The question about the signer's own certificate, if this responder serves its issuer. */
-  async #served(certID: CertID, root: OverlayRoot, now: UnixSeconds): Promise<Query | undefined> {
+  async #served(certID: CertID, root: OverlayView, now: UnixSeconds): Promise<Query | undefined> {
     const tbsRequest = { versionExplicit: false, requestList: [{ reqCert: certID }] }
     try {
       return await this.#ports.issuers.resolve({ tbsRequest }, root, this.#ports.seen, now)

@@ -9,7 +9,7 @@ import type { CertStatus } from '../ocsp/cert-status.ts'
 import { nonceExtension } from '../ocsp/nonce.ts'
 import { EXTENDED_REVOKE } from '../ocsp/single-extensions.ts'
 import { assembleOCSPResponse } from '../ocsp/single-response-template.ts'
-import type { OverlayRoot } from '../overlay/root.ts'
+import type { OverlayView } from '../overlay/view.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { type Extension, encodeExtensions } from '../pkix/extensions.ts'
 import { FreshnessError, RequestRefused, SigningError, StorageError } from '../ports/errors.ts'
@@ -21,7 +21,7 @@ import { statusAnswer } from '../responder/answer.ts'
 import { questionKey } from '../responder/answer-memory.ts'
 import { Budget } from '../responder/budget.ts'
 import type { BundleSource, ProvenStatus } from '../responder/bundle-source.ts'
-import type { Asked, Query } from '../responder/query.ts'
+import { type Asked, placeOf, type Query } from '../responder/query.ts'
 import type { Window } from '../responder/windows.ts'
 import { unknownWindow, windowOf } from '../responder/windows.ts'
 import { AbsentSerials } from './absent-serials.ts'
@@ -44,7 +44,7 @@ export interface LivePorts {
   readonly signers: SignerPool
   readonly clock: Clock
   /** The newest overlay root this isolate has. */
-  readonly latestRoot: () => OverlayRoot | undefined
+  readonly latestRoot: () => OverlayView | undefined
   readonly background: (work: Promise<unknown>) => void
 }
 
@@ -207,7 +207,7 @@ export class LiveSource {
 
   #overtaken(query: Query, statuses: readonly Status[]): boolean {
     const root = this.#ports.latestRoot()
-    const at = root?.issuer(query.issuer.id)
+    const at = root?.issuer(query.issuer.id) ?? root?.standing(placeOf(query))
     if (root === undefined || at === undefined) return false
     return statuses.some(({ asked, asOf }) => root.need(at, asked.serial, asked.hash) > asOf)
   }

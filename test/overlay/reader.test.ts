@@ -5,6 +5,7 @@ import { encodeRoot } from '../../src/overlay/root-encoder.ts'
 import { StorageError } from '../../src/ports/errors.ts'
 import type { OverlayIssuer, OverlaySnapshot } from '../../src/ports/records.ts'
 import { EPOCH, VirtualClock } from '../support/clock.ts'
+import { noPages } from '../support/no-pages.ts'
 import { TEST_HASHES } from './hashes.ts'
 
 const BOUND_MS = 300_000
@@ -66,6 +67,7 @@ beforeEach(() => {
           return record
         },
       },
+      pages: noPages(clock),
       clock,
       random: () => 9,
       background: (work) => background.push(work),

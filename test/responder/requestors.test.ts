@@ -2,7 +2,7 @@
 import { constants, createPrivateKey, type SignKeyObjectInput, sign } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { decodeOCSPRequest } from '../../src/ocsp/ocsp-request.ts'
-import type { OverlayRoot } from '../../src/overlay/root.ts'
+import type { OverlayView } from '../../src/overlay/view.ts'
 import { RequestRefused, StorageError } from '../../src/ports/errors.ts'
 import type { SignatureAlgorithm } from '../../src/ports/records.ts'
 import { type RequestorPorts, Requestors } from '../../src/responder/requestors.ts'
@@ -54,16 +54,16 @@ function newDesk(): Requestors {
   return new Requestors({ judge, seen, clock: rig.clock, background: () => {} })
 }
 
-const rootNow = (): Promise<OverlayRoot> => rig.isolate.overlay.refresh()
+const rootNow = (): Promise<OverlayView> => rig.isolate.overlay.refresh()
 
-async function admit(der: Uint8Array, root?: OverlayRoot): Promise<SignatureAlgorithm | undefined> {
+async function admit(der: Uint8Array, root?: OverlayView): Promise<SignatureAlgorithm | undefined> {
   const { issuers, seen } = rig.isolate.responder
   const at = root ?? (await rootNow())
   const request = decodeOCSPRequest(der)
   return requestors.admit(request, await issuers.resolve(request, at, seen, rig.clock.seconds), at)
 }
 
-const admitBy = async (by: Requestor, parts?: SignedParts, root?: OverlayRoot) =>
+const admitBy = async (by: Requestor, parts?: SignedParts, root?: OverlayView) =>
   admit(await signedRequest(ca, GOOD, by, parts), root)
 
 const REFUSED = new RequestRefused('signatureRefused')

@@ -1,11 +1,13 @@
 /** One isolate: the parts of src/compose.ts wired the same way, over drivers that a test can interfere with. */
 
+import { directoryMemory } from '../../src/overlay/directory.ts'
 import type { PublisherPorts } from '../../src/overlay/publisher.ts'
 import { OverlayReader } from '../../src/overlay/reader.ts'
 import { SigningError } from '../../src/ports/errors.ts'
 import type {
   Clock,
   DerivedStore,
+  DirectoryStore,
   EventLog,
   OverlayStore,
   SlotStore,
@@ -23,6 +25,7 @@ import { SignerJudge } from '../../src/responder/signer-judge.ts'
 import { LiveSource } from '../../src/signing/live-source.ts'
 import type { PresignPorts } from '../../src/signing/presign.ts'
 import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
+import { D1DirectoryStore } from '../../src/storage/d1-directory-store.ts'
 import { D1OverlayStore } from '../../src/storage/d1-overlay-store.ts'
 import { D1RecoveryStore } from '../../src/storage/d1-recovery-store.ts'
 import { D1SlotStore } from '../../src/storage/d1-slot-store.ts'
@@ -52,6 +55,7 @@ export interface Variant {
   adminStore?(inner: D1AdminStore, db: Database): D1AdminStore
   /** Between the clients and the Worker of a colo. */
   front?(request: Request, inner: () => Promise<Response>, at: FrontPlace): Promise<Response>
+  directoryStore?(inner: DirectoryStore, db: Database): DirectoryStore
   /** False: an answer signed now is not held against the overlay again. */
   readonly recheck?: boolean
 }
@@ -92,6 +96,7 @@ export interface Isolate {
   readonly admin: D1AdminStore
   readonly recovery: D1RecoveryStore
   readonly overlayStore: OverlayStore
+  readonly directory: DirectoryStore
   readonly slots: SlotStore
   readonly derived: DerivedStore
   readonly signers: InterferedSignerPool
@@ -114,15 +119,21 @@ export function makeIsolate(options: IsolateOptions): Isolate {
   const status = variant?.statusStore?.(record, clock) ?? record
   const overlayRecord = new D1OverlayStore(db, deadline)
   const overlayStore = variant?.overlayStore?.(overlayRecord, clock) ?? overlayRecord
+  const directoryRecord = new D1DirectoryStore(db, deadline)
+  const directory = variant?.directoryStore?.(directoryRecord, options.db) ?? directoryRecord
   const slotRecord = new D1SlotStore(db, deadline)
   const slots = variant?.slotStore?.(slotRecord, options.db) ?? slotRecord
   const kv = new KVDerivedStore(interferedKV(options.kv, hook), clock, deadline)
   const cache = new CacheAPIEdgeCache(interferedCache(options.cache, hook), deadline)
 
   const boundMs = variant?.boundMs ?? options.boundMs
-  const makeReader = () =>
-    new OverlayReader({ derived: kv, overlay: overlayStore, clock, random, background: keep }, boundMs)
-  const overlay = variant?.overlayReader?.(makeReader) ?? makeReader()
+  const makeReader = () => {
+    const latestPosition = () => overlay.latest?.position ?? 0
+    const shared = { derived: kv, cache, clock, background: keep }
+    const pages = { directory: directoryMemory({ ...shared, record: directory, latestPosition }) }
+    return new OverlayReader({ ...shared, overlay: overlayStore, pages, random }, boundMs)
+  }
+  const overlay: ReaderPart = variant?.overlayReader?.(makeReader) ?? makeReader()
   const derived: PublisherPorts['derived'] = {
     readRoot: () => kv.readRoot(),
     async writeRoot(bytes) {
@@ -171,6 +182,7 @@ export function makeIsolate(options: IsolateOptions): Isolate {
     presign: { slots, status, derived: kv, signers, clock, log: options.log ?? SILENT, random },
     admin: variant?.adminStore?.(admin, options.db) ?? admin,
     overlayStore,
+    directory,
     recovery,
     slots,
     derived: kv,
