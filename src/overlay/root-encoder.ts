@@ -138,7 +138,7 @@ export function encodeRoot(
 }
 
 /** Nothing of the issuer is usable below it. */
-export function wholeIssuer(issuer: number, floor: Sequence): RangeFloor {
+function wholeIssuer(issuer: number, floor: Sequence): RangeFloor {
   return { issuer, from: 0, to: 0xffff_ffff, floor }
 }
 
