@@ -2,12 +2,24 @@
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { OverlayStore } from '../ports/ports.ts'
 import type { OverlaySnapshot, Sequence } from '../ports/records.ts'
-import { type Database, numberIn, octetsIn, query, type StoreOptions, textIn, transact } from './database.ts'
-import { corrupt, decodeHashes, parseJSON } from './record-codec.ts'
+import { namedPage, overlayIssuer, RECENT, STANDING } from './d1-directory-store.ts'
+import { type Database, numberIn, query, type StoreOptions, transact } from './database.ts'
+import { corrupt } from './record-codec.ts'
+import {
+  decodeSegment,
+  decodeTail,
+  READ_FLOORS,
+  READ_SEGMENTS,
+  READ_TAIL,
+  READ_TAILS,
+} from './segment-sql.ts'
 
-const READ_ISSUERS = 'SELECT id, seq, floor, k, config_rev, enabled, frozen, hashes FROM issuers ORDER BY id'
+const READ_RECENT = `SELECT ${STANDING} FROM ${RECENT} ORDER BY id`
+const READ_ALL = `SELECT ${STANDING} FROM issuers ORDER BY id`
+const READ_PAGES = 'SELECT algorithm, octet, version FROM directory_pages'
+/** Where every issuer is named by itself. */
+const NO_PAGES = `${READ_PAGES} WHERE false`
 const READ_POSITION = 'SELECT position FROM publisher WHERE id = 1'
-const READ_ITEMS = 'SELECT issuer, hex(serial) AS serial, seq FROM changes ORDER BY issuer, seq, hash, serial'
 
 /**
  * put_at is set as the lease is taken, before the put: a holder that dies after its put still holds the next one back. The
@@ -33,14 +45,28 @@ const RECORD = `
 
 const READ_PUBLISHED = 'SELECT published FROM issuers WHERE id = ?1'
 
+/** ?1: JSON of ids, or 'all'. */
+const MEANT = "(?1 = 'all' OR id IN (SELECT value FROM json_each(iif(?1 = 'all', '[]', ?1))))"
 const AUDIT_FREEZE = `
   INSERT INTO audit (at_ms, action, issuer, seq)
-  SELECT ?2, 'issuer.frozen', id, seq FROM issuers WHERE frozen = 0 AND id IN (SELECT value FROM json_each(?1))`
-const FREEZE = 'UPDATE issuers SET frozen = 1 WHERE frozen = 0 AND id IN (SELECT value FROM json_each(?1))'
+  SELECT ?2, 'issuer.frozen', id, seq FROM issuers WHERE frozen = 0 AND ${MEANT}`
+/** From now on the roots name them, until they are thawed and were paged once more. */
+const FREEZE = `UPDATE issuers SET frozen = 1, paged_seq = 0 WHERE frozen = 0 AND ${MEANT}`
 const RESTORE_SEEN = 'UPDATE publisher SET restored = 0 WHERE restored = 1'
 
-/** min(): a Worker whose clock runs ahead must not trip the trigger that guards keep_until. */
-const PRUNE = 'DELETE FROM changes WHERE keep_until < min(?1, unixepoch())'
+/**
+ * An issuer's changes are kept for the longer the later they came, so the first to go has the lowest seq: two rows read an issuer
+ * with changes, whatever their number. min(): a Worker whose clock runs ahead must not trip the trigger that guards keep_until.
+ */
+const PRUNABLE = `
+  SELECT i.id FROM issuers i
+  WHERE (SELECT c.keep_until FROM changes c WHERE c.issuer = i.id ORDER BY c.seq LIMIT 1) < min(?1, unixepoch()) LIMIT ?2`
+const PRUNE = `
+  DELETE FROM changes WHERE issuer = ?1 AND keep_until < min(?2, unixepoch()) AND (issuer, hash, serial) IN (
+    SELECT issuer, hash, serial FROM changes WHERE issuer = ?1 ORDER BY seq LIMIT ?3)`
+/** Rows of one transaction, and transactions of one call. */
+const PRUNE_ROWS = 5_000
+const PRUNE_STEPS = 6
 
 export class D1OverlayStore implements OverlayStore {
   readonly #db: Database
@@ -51,31 +77,20 @@ export class D1OverlayStore implements OverlayStore {
     this.#timeoutMs = options.timeoutMs
   }
 
-  async readOverlay(): Promise<OverlaySnapshot> {
-    const statements = [READ_POSITION, READ_ISSUERS, READ_ITEMS].map((sql) => this.#db.prepare(sql))
-    const [publisher, issuers, items] = await transact(this.#db, statements, this.#timeoutMs)
+  async readOverlay(options?: { readonly all: boolean }): Promise<OverlaySnapshot> {
+    const named = options?.all === true ? [READ_ALL, NO_PAGES] : [READ_RECENT, READ_PAGES]
+    const tail = [READ_TAILS, READ_TAIL, READ_SEGMENTS, READ_FLOORS]
+    const statements = [READ_POSITION, ...named, ...tail].map((sql) => this.#db.prepare(sql))
+    const results = await transact(this.#db, statements, this.#timeoutMs)
+    const [publisher, issuers, pages, tails, items, segments, floors] = results
     const row = publisher?.results[0]
     if (row === undefined) throw corrupt('publisher')
     return {
       position: numberIn(row, 'position'),
-      issuers: (issuers?.results ?? []).map((row) => ({
-        id: numberIn(row, 'id'),
-        head: numberIn(row, 'seq'),
-        floor: numberIn(row, 'floor'),
-        k: numberIn(row, 'k'),
-        configRev: numberIn(row, 'config_rev'),
-        enabled: numberIn(row, 'enabled') === 1,
-        frozen: numberIn(row, 'frozen') === 1,
-        hashes: decodeHashes(parseJSON(textIn(row, 'hashes'))),
-      })),
-      pages: [],
-      segments: [],
-      floors: [],
-      items: (items?.results ?? []).map((row) => ({
-        issuer: numberIn(row, 'issuer'),
-        serial: octetsIn(row, 'serial'),
-        seq: numberIn(row, 'seq'),
-      })),
+      issuers: (issuers?.results ?? []).map(overlayIssuer),
+      pages: (pages?.results ?? []).map(namedPage),
+      segments: (segments?.results ?? []).map(decodeSegment),
+      ...decodeTail(tails?.results ?? [], items?.results ?? [], floors?.results ?? []),
     }
   }
 
@@ -114,8 +129,8 @@ export class D1OverlayStore implements OverlayStore {
     return numberIn(row, 'published')
   }
 
-  async freeze(issuers: readonly number[], nowMs: number): Promise<void> {
-    const ids = JSON.stringify(issuers)
+  async freeze(issuers: readonly number[] | 'all', nowMs: number): Promise<void> {
+    const ids = issuers === 'all' ? issuers : JSON.stringify(issuers)
     await transact(
       this.#db,
       [
@@ -128,7 +143,17 @@ export class D1OverlayStore implements OverlayStore {
   }
 
   async pruneOverlay(now: UnixSeconds): Promise<number> {
-    const [result] = await transact(this.#db, [this.#db.prepare(PRUNE).bind(now)], this.#timeoutMs)
-    return result?.meta.changes ?? 0
+    let pruned = 0
+    const prunable = this.#db.prepare(PRUNABLE).bind(now, PRUNE_STEPS)
+    let steps = PRUNE_STEPS
+    for (const row of await query(this.#db, prunable, this.#timeoutMs)) {
+      for (let count = PRUNE_ROWS; count === PRUNE_ROWS && steps > 0; steps -= 1) {
+        const prune = this.#db.prepare(PRUNE).bind(numberIn(row, 'id'), now, PRUNE_ROWS)
+        const [result] = await transact(this.#db, [prune], this.#timeoutMs)
+        count = result?.meta.changes ?? 0
+        pruned += count
+      }
+    }
+    return pruned
   }
 }
