@@ -53,6 +53,7 @@ const COMMANDS = [
   'cert show',
   'revoke',
   'unrevoke',
+  'revoke-many',
   'import',
   'import openssl-index',
   'presign',

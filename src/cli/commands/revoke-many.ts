@@ -39,7 +39,7 @@ export function revokeManyCommand(): Command {
       'revoke-many --issuer demo --serials weak-keys.txt --reason keyCompromise',
       'revoke-many --issuer demo --all --reason cessationOfOperation',
     ],
-    'A list has a serial number on each line, and after it, if need be, a reason and a time. What is revoked already stays\nas it is. --dry-run counts, and tells time and cost; without --yes you are asked before anything is changed.\nStopped half-way it loses nothing: the same command goes on where it was. Revoked stays revoked.',
+    'A list has a serial number on each line, and after it, if need be, a reason and a time. A query leaves alone what is\nrevoked already; a list may revise its reason and time, as revoke does. --dry-run counts, and tells time and cost;\nwithout --yes you are asked before anything is changed. Stopped half-way it loses nothing: the same command goes on\nwhere it was. Revoked stays revoked.',
   )
     .option('--issuer <issuer>', 'certificate file, key identifier or short name (default: the only one)')
     .option('--serials <file|->', 'the certificates of a list, or - for standard input')
