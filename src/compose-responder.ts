@@ -4,6 +4,7 @@
  */
 import { directoryMemory } from './overlay/directory.ts'
 import { OverlayReader } from './overlay/reader.ts'
+import { segmentMemory } from './overlay/segment.ts'
 import type { Clock, DerivedStore, EdgeCache } from './ports/ports.ts'
 import { AnswerMemory } from './responder/answer-memory.ts'
 import { BundleSource } from './responder/bundle-source.ts'
@@ -60,6 +61,7 @@ export function composeResponder(resources: ResponderResources): ComposedRespond
   const latestPosition = () => overlay.latest?.position ?? 0
   const pages = {
     directory: directoryMemory({ derived, cache, clock, background, record: directory, latestPosition }),
+    segments: segmentMemory({ derived, cache, clock, background }),
   }
   const overlay: OverlayReader = new OverlayReader(
     { derived, overlay: overlayStore, pages, clock, random, background },

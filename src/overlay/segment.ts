@@ -17,6 +17,7 @@
 import { crc32 } from '../bundle/crc32.ts'
 import { hash32 } from '../bundle/hash32.ts'
 import type { OverlaySegment, Sequence } from '../ports/records.ts'
+import { PageMemory, type PageMemoryPorts } from './page-memory.ts'
 import { ITEM_BYTES, itemSeed, readSequence, writeSequence } from './root-layout.ts'
 
 const MAGIC = 0x454f5347
@@ -238,4 +239,11 @@ function mixed(h1: number): number {
 
 function checksum(bytes: Uint8Array): number {
   return (crc32(bytes, CHECKSUM_AT + 4, bytes.length) ^ crc32(bytes, 0, CHECKSUM_AT)) >>> 0
+}
+
+/** As many as a mass event of a million and some weeks of ordinary ones have. */
+const MAX_MEMORY_BYTES = 12 * 1024 * 1024
+
+export function segmentMemory(ports: PageMemoryPorts): PageMemory<SegmentPage> {
+  return new PageMemory(ports, { open: SegmentPage.open, maxBytes: MAX_MEMORY_BYTES })
 }

@@ -5,14 +5,16 @@
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
 import { StorageError } from '../ports/errors.ts'
-import type { Sequence } from '../ports/records.ts'
+import type { OverlaySegment, Sequence } from '../ports/records.ts'
 import { type DirectoryPage, directoryPageName } from './directory-page.ts'
 import type { PageMemory } from './page-memory.ts'
 import type { OverlayRoot, RootIssuer } from './root.ts'
+import { firstHash, pageOf, type SegmentPage, secondHash, segmentPageName } from './segment.ts'
 
 /** Memories of the values that roots name. */
 export interface OverlayPages {
   readonly directory: PageMemory<DirectoryPage>
+  readonly segments: PageMemory<SegmentPage>
 }
 
 /** An issuer, and by what it was found: enough to find it again under another root. */
@@ -27,7 +29,13 @@ export interface MissingPage {
   readonly missing: string
 }
 
+/** Values of segments that would tell more; without them a serial needs more than it might. */
+export interface UnreadPages {
+  readonly unread: readonly string[]
+}
+
 const NONE: readonly RootIssuer[] = []
+const NOTHING_TRIED: ReadonlySet<string> = new Set()
 
 export class OverlayView {
   readonly root: OverlayRoot
@@ -84,9 +92,49 @@ export class OverlayView {
     return name === null ? undefined : this.#pages.directory.get(name)?.issuer(id, keyHash)
   }
 
-  /** The lowest asOf that an artefact about this serial must have. @param hash the serial's uint32 */
+  /**
+   * The lowest asOf that an artefact about this serial must have. Where a segment that may name it is not in memory: that of its
+   * end, so that the answer comes from the record.
+   * @param hash the serial's uint32
+   */
   need(issuer: RootIssuer, serial: Uint8Array, hash: number): Sequence {
-    return this.root.need(issuer, serial, hash)
+    let need = this.root.need(issuer, serial, hash)
+    if (this.root.segments.length === 0) return need
+    for (const segment of this.root.segments) {
+      if (!mayTellMore(segment, issuer, need)) continue
+      const h1 = firstHash(segment, issuer.id, serial)
+      const page = this.#pages.segments.get(segmentPageName(segment.version, pageOf(segment.bits, h1)))
+      const told = page?.need(h1, secondHash(segment, issuer.id, serial), segment.lastSeq)
+      need = Math.max(need, told ?? endFor(segment, issuer))
+    }
+    return need
+  }
+
+  /**
+   * What has to be loaded for `need` to say no more than it must; undefined: nothing, which is the usual.
+   * @param tried what is not asked for again, there or not
+   */
+  unread(
+    issuer: RootIssuer,
+    serial: Uint8Array,
+    hash: number,
+    tried: ReadonlySet<string> = NOTHING_TRIED,
+  ): UnreadPages | undefined {
+    if (this.root.segments.length === 0) return undefined
+    const need = this.root.need(issuer, serial, hash)
+    const unread: string[] = []
+    for (const segment of this.root.segments) {
+      if (!mayTellMore(segment, issuer, need)) continue
+      const page = pageOf(segment.bits, firstHash(segment, issuer.id, serial))
+      const name = segmentPageName(segment.version, page)
+      if (!tried.has(name) && this.#pages.segments.get(name) === undefined) unread.push(name)
+    }
+    return unread.length === 0 ? undefined : { unread }
+  }
+
+  /** All at the same time. Whether they are there shows in `need`. */
+  async read({ unread }: UnreadPages): Promise<void> {
+    await Promise.all(unread.map((name) => this.#pages.segments.load(name)))
   }
 
   /** @throws StorageError.unavailable: nobody has it, and without it nothing can be told (law 4) */
@@ -108,4 +156,17 @@ export class OverlayView {
     this.#names.set(index, name)
     return name
   }
+}
+
+/** Whoever has seen all up to `need` knows what an older segment holds. */
+function mayTellMore(segment: OverlaySegment, issuer: RootIssuer, need: Sequence): boolean {
+  return segment.lastSeq > need && (segment.issuer === undefined || segment.issuer === issuer.id)
+}
+
+/**
+ * As new as this an artefact knows whatever the segment may hold of the issuer. Its head is enough, but for that of a record that
+ * has lost changes, or one that is not known (0).
+ */
+function endFor({ lastSeq }: OverlaySegment, { head, frozen }: RootIssuer): Sequence {
+  return frozen || head === 0 ? lastSeq : Math.min(lastSeq, head)
 }

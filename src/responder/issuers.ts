@@ -11,7 +11,7 @@ import type { OCSPRequest } from '../ocsp/ocsp-request.ts'
 import { requestNonce } from '../ocsp/ocsp-request.ts'
 import { preferredSignatureAlgorithms } from '../ocsp/preferred-algorithms.ts'
 import type { RootIssuer } from '../overlay/root.ts'
-import type { MissingPage, OverlayView } from '../overlay/view.ts'
+import type { MissingPage, OverlayView, UnreadPages } from '../overlay/view.ts'
 import { type HashAlgorithm, hashAlgorithmOf } from '../pkix/algorithm-identifier.ts'
 import { RequestRefused, StorageError } from '../ports/errors.ts'
 import type { DerivedStore, StatusStore } from '../ports/ports.ts'
@@ -60,10 +60,16 @@ export class IssuerDirectory {
    *   extension that is read only now
    */
   async resolve(request: OCSPRequest, root: OverlayView, seen: Seen, now: UnixSeconds): Promise<Query> {
+    const tried = new Set<string>()
     for (;;) {
-      const found = this.#match(request, root, seen, now)
+      const found = this.#match(request, root, seen, now, tried)
       if ('issuer' in found) return found
-      await ('missing' in found ? root.load(found) : this.#load(found.unknown))
+      if ('missing' in found) await root.load(found)
+      else if ('unknown' in found) await this.#load(found.unknown)
+      else {
+        for (const name of found.unread) tried.add(name)
+        await root.read(found)
+      }
     }
   }
 
@@ -82,7 +88,8 @@ export class IssuerDirectory {
     root: OverlayView,
     seen: Seen,
     now: UnixSeconds,
-  ): Query | MissingPage | MissingRecord {
+    tried?: ReadonlySet<string>,
+  ): Query | MissingPage | MissingRecord | UnreadPages {
     const { requestList, requestExtensions } = request.tbsRequest
     let issuer: IssuerRecord | undefined
     let standing: RootIssuer | undefined
@@ -117,7 +124,10 @@ export class IssuerDirectory {
         throw new RequestRefused(issuer === undefined ? 'unknownIssuer' : 'mixedIssuers')
       if (issuer !== undefined && issuer.id !== owner.id) throw new RequestRefused('mixedIssuers') // R1.11
       issuer = owner
-      asked.push(ask(reqCert, hashAlgorithm, root, standing, seen))
+      const one = ask(reqCert, hashAlgorithm, root, standing, seen)
+      const unread = root.unread(standing, one.serial, one.hash, tried)
+      if (unread !== undefined) return unread
+      asked.push(one)
     }
     const first = asked[0]
     const at = standing

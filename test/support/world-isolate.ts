@@ -3,6 +3,7 @@
 import { directoryMemory } from '../../src/overlay/directory.ts'
 import type { PublisherPorts } from '../../src/overlay/publisher.ts'
 import { OverlayReader } from '../../src/overlay/reader.ts'
+import { segmentMemory } from '../../src/overlay/segment.ts'
 import { SigningError } from '../../src/ports/errors.ts'
 import type {
   Clock,
@@ -130,12 +131,16 @@ export function makeIsolate(options: IsolateOptions): Isolate {
   const makeReader = () => {
     const latestPosition = () => overlay.latest?.position ?? 0
     const shared = { derived: kv, cache, clock, background: keep }
-    const pages = { directory: directoryMemory({ ...shared, record: directory, latestPosition }) }
+    const pages = {
+      directory: directoryMemory({ ...shared, record: directory, latestPosition }),
+      segments: segmentMemory(shared),
+    }
     return new OverlayReader({ ...shared, overlay: overlayStore, pages, random }, boundMs)
   }
   const overlay: ReaderPart = variant?.overlayReader?.(makeReader) ?? makeReader()
   const derived: PublisherPorts['derived'] = {
     readRoot: () => kv.readRoot(),
+    readPage: (name) => kv.readPage(name),
     async writeRoot(bytes) {
       await kv.writeRoot(bytes)
       overlay.adopt(bytes)
