@@ -11,11 +11,14 @@ import { pagesApp } from './http/pages.ts'
 import { DEAD_LETTER_SUFFIX, handleDeadLetters, handleMessages, type QueueMessage } from './jobs/consumer.ts'
 import { fanOut } from './jobs/fan-out.ts'
 import { runScheduled } from './jobs/scheduled.ts'
+import { runCanaries } from './overlay/canary.ts'
+import { pageIssuers } from './overlay/paging.ts'
 import { publish, publishChange } from './overlay/publisher.ts'
 import type { Clock, DerivedStore } from './ports/ports.ts'
 import { parseKeyEncryptionKey } from './signing/key-custody.ts'
 import { presign } from './signing/presign.ts'
 import { D1AdminStore } from './storage/d1-admin-store.ts'
+import { D1CanaryStore } from './storage/d1-canary-store.ts'
 import { D1FanOutStore } from './storage/d1-fan-out-store.ts'
 import { D1RecoveryStore } from './storage/d1-recovery-store.ts'
 import { D1SlotStore } from './storage/d1-slot-store.ts'
@@ -45,19 +48,22 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
 
   const slots = new D1SlotStore(env.DB)
   const record = new D1AdminStore(env.DB)
+  const canaries = new D1CanaryStore(env.DB)
   const kv = new KVDerivedStore(env.RESPONSES, clock)
   const cache = new CacheAPIEdgeCache(caches.default)
   const {
     ports: responder,
     status,
     overlayStore,
+    directory,
     overlay,
     signers,
     live,
   } = composeResponder({ db: env.DB, derived: kv, cache, clock, random, boundMs, kek, secret, background })
   /** What this isolate publishes it also believes at once: a revocation shows where it was made without waiting for KV. */
-  const derived: Pick<DerivedStore, 'readRoot' | 'writeRoot'> = {
+  const derived: Pick<DerivedStore, 'readRoot' | 'writeRoot' | 'readPage'> = {
     readRoot: () => kv.readRoot(),
+    readPage: (name) => kv.readPage(name),
     async writeRoot(bytes) {
       await kv.writeRoot(bytes)
       overlay.adopt(bytes)
@@ -87,6 +93,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
 
   const administration: AdminDeps = {
     store: record,
+    canaries,
     recovery: new D1RecoveryStore(env.DB),
     clock,
     certificatesRecorded() {
@@ -142,6 +149,17 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
         publish: () => publish(publisher),
         presign: queue === undefined ? signHere : () => plan(queue),
         isFannedOut: queue !== undefined,
+        canaries: () =>
+          runCanaries({
+            canaries,
+            record,
+            publishChange: (issuer, revision) => publishChange(publisher, issuer, revision),
+            derived: kv,
+            clock,
+            sleep,
+            boundMs,
+          }),
+        pageIssuers: () => pageIssuers({ directory, derived: kv, clock }),
         overlay: overlayStore,
         slots,
         runs: record,

@@ -207,6 +207,28 @@ export const RebuildResult = z.extend(Publication, {
   next: z.nullable(z.number()),
 })
 
+/** A certificate that is put on hold and released all the time, to measure how long a change takes to be seen. */
+export const Canary = z.object({
+  issuer: z.string(),
+  serial: z.string(),
+  enabled: z.boolean(),
+  /** Of the last change; null: there was none yet. */
+  changedAt: z.nullable(Time),
+  /** Changes seen where the cron runs, and those that took longer than the bound. */
+  rounds: z.number(),
+  late: z.number(),
+  lastSeconds: z.nullable(z.number()),
+  worstSeconds: z.nullable(z.number()),
+})
+export const CanaryList = z.object({ canaries: z.array(Canary) })
+export const CanaryChange = z.object({
+  issuer: z.string(),
+  serial: z.string(),
+  status: z.enum(['hold', 'released']),
+  revision: z.number(),
+  boundSeconds: z.number(),
+})
+
 export const AuditRow = z.object({
   id: z.number(),
   at: Time,
@@ -307,6 +329,8 @@ export type CertificateOutcome = z.infer<typeof CertificateOutcome>
 export type CertificatesResult = z.infer<typeof CertificatesResult>
 export type StatusChange = z.infer<typeof StatusChange>
 export type RebuildResult = z.infer<typeof RebuildResult>
+export type Canary = z.infer<typeof Canary>
+export type CanaryChange = z.infer<typeof CanaryChange>
 export type PresignResult = z.infer<typeof PresignResult>
 export type AuditRow = z.infer<typeof AuditRow>
 export type AuditList = z.infer<typeof AuditList>

@@ -171,6 +171,25 @@ export const ADMIN_ROUTES = {
     request: request.RebuildInput,
     response: answer.RebuildResult,
   },
+  listCanaries: {
+    method: 'GET',
+    path: '/canaries',
+    summary: 'How long changes take to be seen, measured by certificates that change all the time',
+    response: answer.CanaryList,
+  },
+  setCanary: {
+    method: 'POST',
+    path: '/issuers/{issuer}/canary',
+    summary: 'Switch the canary of an issuer on or off',
+    request: request.CanaryInput,
+    response: answer.Canary,
+  },
+  changeCanary: {
+    method: 'POST',
+    path: '/issuers/{issuer}/canary/change',
+    summary: 'Put the canary on hold, or release it, now',
+    response: answer.CanaryChange,
+  },
   publish: {
     method: 'POST',
     path: '/publish',

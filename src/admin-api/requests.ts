@@ -159,6 +159,11 @@ export const RebuildInput = z.strictObject({
   after: z.optional(z.int().check(z.gte(0))),
 })
 
+export const CanaryInput = z.strictObject({
+  /** false: it is left as it stands. */
+  enabled: z.boolean(),
+})
+
 export const AuditQuery = z.strictObject({
   after: z.optional(z.coerce.number().check(z.int(), z.gte(0))),
   limit: z.optional(z.coerce.number().check(z.int(), z.gte(1), z.lte(1000))),

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { answerCommand } from './commands/answer.ts'
 import { auditCommand } from './commands/audit.ts'
+import { canaryCommand } from './commands/canary.ts'
 import { certCommand } from './commands/cert.ts'
 import { decodeCommand } from './commands/decode.ts'
 import { devCommand } from './commands/dev.ts'
@@ -56,6 +57,7 @@ function createProgram(): Command {
     .addCommand(importCommand())
     .addCommand(presignCommand())
     .addCommand(rebuildCommand())
+    .addCommand(canaryCommand())
     .addCommand(statusCommand())
     .addCommand(auditCommand())
     .addCommand(queryCommand())

@@ -1,5 +1,6 @@
 /** What the admin API needs of the composition root. */
 import type { AdminStore } from '../ports/admin-store.ts'
+import type { CanaryStore } from '../ports/canary-store.ts'
 import type { Clock, EventLog } from '../ports/ports.ts'
 import type { IssuerRecord, Sequence } from '../ports/records.ts'
 import type { RecoveryStore } from '../ports/recovery-store.ts'
@@ -34,6 +35,7 @@ export interface PresignOutcome {
 
 export interface AdminDeps {
   readonly store: AdminStore
+  readonly canaries: CanaryStore
   readonly recovery: Pick<RecoveryStore, 'markLost' | 'issuersAfter'>
   readonly clock: Clock
   /** @param change with it: done once a root that holds this change is published, by us or by another publisher */

@@ -4,6 +4,7 @@
  */
 import { Hono } from 'hono'
 import { ADMIN_PREFIX, ADMIN_ROUTES, type AdminRoute } from '../admin-api/contract.ts'
+import { mountCanaries } from './admin-canaries.ts'
 import { mountCertificates } from './admin-certificates.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { AdminError, errorResponse, toAdminError } from './admin-error.ts'
@@ -49,6 +50,7 @@ export function adminApp(deps: AdminDeps): Hono {
   mountCertificates(app, deps)
   mountMass(app, deps)
   mountRecovery(app, deps)
+  mountCanaries(app, deps)
   app.notFound((c) => {
     const methods = methodsAt(c.req.path)
     if (methods.length === 0) {

@@ -4,11 +4,12 @@ import type { Problem } from '../admin-api/contract.ts'
 import { formatTime } from '../admin-api/time.ts'
 import { NO_END, type UnixSeconds } from '../asn1/generalized-time.ts'
 import type { AdminStore, Globals, IssuerState } from '../ports/admin-store.ts'
+import type { CanaryStore } from '../ports/canary-store.ts'
 import { StorageError } from '../ports/errors.ts'
 import type { Clock } from '../ports/ports.ts'
 import type { IssuerRecord, ResponderRecord } from '../ports/records.ts'
 import { evaluations } from '../x509/evaluations.ts'
-import { formatMetrics } from './metrics.ts'
+import { canaryMetrics, formatMetrics } from './metrics.ts'
 
 /** What readiness is judged by, besides the record. */
 export interface HealthConfig {
@@ -21,6 +22,7 @@ export interface HealthConfig {
 
 export interface HealthDeps extends HealthConfig {
   readonly store: Pick<AdminStore, 'globals' | 'listIssuers'>
+  readonly canaries: Pick<CanaryStore, 'listCanaries'>
   readonly clock: Clock
 }
 
@@ -233,9 +235,10 @@ export function healthApp(deps: HealthDeps): Hono {
     if (!('reading' in looked))
       return new Response(`# storage ${looked.fault.reason}\n`, { status: 503, headers })
     const ready = findProblems(looked.reading, deps, deps.clock.nowMs()).length === 0
-    return new Response(formatMetrics(looked.reading.globals, deps.boundSeconds, deps.clock.nowMs(), ready), {
-      headers,
-    })
+    const { globals } = looked.reading
+    const text = formatMetrics(globals, deps.boundSeconds, deps.clock.nowMs(), ready)
+    const canaries = globals.schema ? await deps.canaries.listCanaries().catch(() => []) : []
+    return new Response(text + canaryMetrics(canaries, globals), { headers })
   })
 
   return app

@@ -4,6 +4,7 @@
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { Globals, IssuerState } from '../ports/admin-store.ts'
+import type { Canary } from '../ports/canary-store.ts'
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number]
 
@@ -115,6 +116,40 @@ export function formatMetrics(globals: Globals, boundSeconds: number, nowMs: num
       metric(`${name.replace(/[^a-z0-9_]/g, '_')}_total`, 'counter', 'Total since the database was made.', [
         [{}, value],
       ]),
+    ),
+  ].join('')
+}
+
+/** What the canaries have measured of the propagation bound, where the cron runs. */
+export function canaryMetrics(canaries: readonly Canary[], { issuers }: Globals): string {
+  const names = new Map(issuers.map(({ id, name }) => [id, name]))
+  const labels = ({ issuer }: Canary) => ({ issuer: names.get(issuer) ?? String(issuer) })
+  const measured = canaries.filter(({ enabled, rounds }) => enabled && rounds > 0)
+  const enabled = canaries.filter((canary) => canary.enabled)
+  return [
+    metric(
+      'canary_seconds',
+      'gauge',
+      'How long the last change of the canary took to be seen.',
+      measured.map((canary) => [labels(canary), canary.lastLagMs / 1000]),
+    ),
+    metric(
+      'canary_worst_seconds',
+      'gauge',
+      'The longest that a change of the canary took to be seen.',
+      measured.map((canary) => [labels(canary), canary.worstLagMs / 1000]),
+    ),
+    metric(
+      'canary_rounds_total',
+      'counter',
+      'Changes of the canary that were seen.',
+      enabled.map((canary) => [labels(canary), canary.rounds]),
+    ),
+    metric(
+      'canary_late_total',
+      'counter',
+      'Changes of the canary that were not seen within the bound.',
+      enabled.map((canary) => [labels(canary), canary.late]),
     ),
   ].join('')
 }

@@ -20,6 +20,10 @@ export interface ScheduledPorts {
   readonly presign: () => Promise<PresignOutcome & { readonly oversized?: boolean }>
   /** Re-signing goes over a queue: for many slots, so that scans of all of them are made seldom. */
   readonly isFannedOut: boolean
+  /** Measures how long a change takes to be seen. */
+  readonly canaries: () => Promise<void>
+  /** Moves issuers that have not changed for a while out of the overlay root. */
+  readonly pageIssuers: () => Promise<unknown>
   readonly overlay: Pick<OverlayStore, 'pruneOverlay'>
   readonly slots: Pick<SlotStore, 'startGrowth' | 'finishGrowth' | 'pruneCertificates'>
   readonly runs: Pick<AdminStore, 'recordRun'>
@@ -50,6 +54,7 @@ export async function runScheduled(ports: ScheduledPorts): Promise<void> {
   if (!looksForGrowth && signed?.oversized === true) await grow()
   const grown = await step('switch', () => ports.slots.finishGrowth())
   if (grown !== undefined && grown.length > 0) await step('publish growth', ports.publish)
+  await step('directory', ports.pageIssuers)
   await step('prune overlay', () => ports.overlay.pruneOverlay(now))
   await step('prune certificates', () => ports.slots.pruneCertificates(now, PRUNE_ROWS))
 
@@ -66,4 +71,5 @@ export async function runScheduled(ports: ScheduledPorts): Promise<void> {
     ...(problems.length === 0 ? {} : { error: problems.join('; ').slice(0, 1_000) }),
   }
   await step('record', () => ports.runs.recordRun(run))
+  await step('canaries', ports.canaries) // last: it waits
 }

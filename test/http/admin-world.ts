@@ -273,6 +273,13 @@ export function adminWorld(overrides: Partial<AdminDeps> = {}): AdminWorld {
     pageFault: undefined,
     deps: {
       store,
+      canaries: {
+        listCanaries: async () => [],
+        setCanary: unsupported,
+        noteChange: unsupported,
+        noteSeen: unsupported,
+        noteLate: unsupported,
+      },
       recovery: {
         async markLost(issuer) {
           world.happened.push(`lost ${issuer ?? 'all'}`)

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { NO_END } from '../../src/asn1/generalized-time.ts'
 import { type HealthDeps, healthApp } from '../../src/http/health.ts'
 import type { Globals, IssuerState } from '../../src/ports/admin-store.ts'
+import type { Canary } from '../../src/ports/canary-store.ts'
 import { StorageError } from '../../src/ports/errors.ts'
 import type { IssuerRecord, ResponderRecord } from '../../src/ports/records.ts'
 import { at, EMPTY_GLOBALS, NOW } from './admin-world.ts'
@@ -104,9 +105,10 @@ interface Setup {
   issuer?: Partial<IssuerRecord>
   responder?: Partial<ResponderRecord>
   config?: Partial<HealthDeps>
+  canaries?: readonly Canary[]
 }
 
-function health({ globals = {}, state, issuer, responder, config = {} }: Setup = {}) {
+function health({ globals = {}, state, issuer, responder, config = {}, canaries = [] }: Setup = {}) {
   const world = { nowMs: NOW * 1000, reads: 0, fault: undefined as Error | undefined }
   const record = { ...ISSUER, ...issuer, responders: issuer?.responders ?? [{ ...RESPONDER, ...responder }] }
   const app = healthApp({
@@ -118,6 +120,7 @@ function health({ globals = {}, state, issuer, responder, config = {} }: Setup =
       },
       listIssuers: async () => (globals.issuers?.length === 0 ? [] : [record]),
     },
+    canaries: { listCanaries: async () => canaries },
     clock: { nowMs: () => world.nowMs },
     adminToken: 'token',
     kek: new Uint8Array(32),
@@ -310,4 +313,35 @@ describe('/metrics (R8.4)', () => {
     for (let i = 0; i < 50; i += 1) expect((await get('/metrics')).status).toBe(503)
     expect(world.reads).toBe(2)
   })
+})
+
+test('metrics tell what the canaries have measured, and nothing of those that are off (R8.4)', async () => {
+  const canary = (over: Partial<Canary>): Canary => ({
+    issuer: STATE.id,
+    serial: Uint8Array.of(0x4f, 1),
+    enabled: true,
+    changedMs: NOW * 1000 - 60_000,
+    seq: 7,
+    seenMs: NOW * 1000 - 48_000,
+    rounds: 12,
+    late: 1,
+    lastLagMs: 12_500,
+    worstLagMs: 340_000,
+    ...over,
+  })
+  const metrics = async (canaries: readonly Canary[]) =>
+    (await (await health({ canaries }).get('/metrics')).text())
+      .split('\n')
+      .filter((line) => line.includes('canary'))
+  expect(await metrics([])).toEqual([])
+  expect((await metrics([canary({})])).filter((line) => !line.startsWith('#'))).toEqual([
+    `edge_ocsp_canary_seconds{issuer="${STATE.name}"} 12.5`,
+    `edge_ocsp_canary_worst_seconds{issuer="${STATE.name}"} 340`,
+    `edge_ocsp_canary_rounds_total{issuer="${STATE.name}"} 12`,
+    `edge_ocsp_canary_late_total{issuer="${STATE.name}"} 1`,
+  ])
+  expect(await metrics([canary({ enabled: false })])).toEqual([])
+  const text = (await metrics([canary({ rounds: 0 })])).join()
+  expect(text).not.toContain('canary_seconds')
+  expect(text).not.toContain('4f01')
 })

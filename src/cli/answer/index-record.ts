@@ -10,6 +10,7 @@ import { readOpenSSLIndex } from '../../importers/openssl-index.ts'
 import type { SerialHex } from '../../pkix/serial-number.ts'
 import type { Clock } from '../../ports/ports.ts'
 import { D1AdminStore } from '../../storage/d1-admin-store.ts'
+import { D1CanaryStore } from '../../storage/d1-canary-store.ts'
 import { D1RecoveryStore } from '../../storage/d1-recovery-store.ts'
 import { fileReason, loadCertificate } from '../certificate.ts'
 import { AdminClient } from '../client.ts'
@@ -73,6 +74,7 @@ function adminClient(db: NodeDatabase, kek: Uint8Array, clock: Clock): AdminClie
   const token = crypto.randomUUID()
   const app = adminApp({
     store: new D1AdminStore(db),
+    canaries: new D1CanaryStore(db),
     recovery: new D1RecoveryStore(db),
     clock,
     // There is nobody to publish to: the overlay is read from the record itself.
