@@ -18,6 +18,7 @@ import {
 } from './plan.ts'
 import { type RunOptions, type RunResult, run, shortened, undisturbedRun } from './run.ts'
 import { PHASES } from './script.ts'
+import type { State } from './state.ts'
 import type { ChaosVariant } from './variants.ts'
 
 /** Faults of one run, each in a phase of its own. */
@@ -59,64 +60,80 @@ export interface CampaignOptions {
   readonly part?: { readonly index: number; readonly of: number }
 }
 
-/** The plans of a campaign: a function of its seed and of the calls of the undisturbed run. */
-export function plansOf(calls: readonly Call[], { faults, seed }: CampaignOptions): Plan[] {
+/** Of an undisturbed run with or without the queue. */
+type KnownCall = Call & { readonly queued: boolean }
+type WantedFault = PlannedFault & { readonly queued: boolean }
+
+/** The plans of a campaign: a function of its seed and of the calls of the undisturbed runs. */
+export function plansOf(calls: readonly KnownCall[], { faults, seed }: CampaignOptions): Plan[] {
   const dice = new Random(seed)
   dice.uint32()
   const plans: Plan[] = []
-  let left = faults
   const wanted = systematic(calls, dice)
-  while (left > 0) {
+  for (let left = faults; left > 0; ) {
     const isSystematic = wanted.length > 0
+    const queued = wanted[0]?.queued ?? dice.chance(0.5)
     const chosen = new Map<number, PlannedFault>()
     const most = isSystematic ? SYSTEMATIC_A_RUN : RANDOM_A_RUN
     for (let at = 0; at < wanted.length && chosen.size < most; ) {
-      const one = wanted[at]
-      if (one === undefined || chosen.has(one.phase)) at += 1
+      const { queued: over, ...one } = wanted[at] ?? { phase: -1, kind: '', nth: 0, fault: 'kb', queued }
+      if (over !== queued || chosen.has(one.phase)) at += 1
       else {
         chosen.set(one.phase, one)
         wanted.splice(at, 1)
       }
     }
+    const own = calls.filter((call) => call.queued === queued)
     while (chosen.size < most) {
-      const { phase, kind, nth, port } = dice.pick(calls)
+      const { phase, kind, nth, port } = dice.pick(own)
       const fault = dice.pick(ALL_FAULTS.filter((name) => fits(name, port)))
       if (!chosen.has(phase)) chosen.set(phase, { phase, kind, nth, fault })
     }
     left -= chosen.size
     const inOrder = [...chosen.values()].sort((a, b) => a.phase - b.phase)
     // The same clients as in the undisturbed run, so that its calls are met again.
-    plans.push({ seed: isSystematic ? seed : dice.between(1, 1_000_000), faults: inOrder })
+    plans.push({ seed: isSystematic ? seed : dice.between(1, 1_000_000), queued, faults: inOrder })
   }
   return plans
 }
 
 /** Each kind of call with each fault that fits it, kills first; anywhere among the calls of that kind. */
-function systematic(calls: readonly Call[], dice: Random): PlannedFault[] {
-  const places = new Map<string, Call[]>()
-  for (const call of calls) places.set(kindOf(call), [...(places.get(kindOf(call)) ?? []), call])
+function systematic(calls: readonly KnownCall[], dice: Random): WantedFault[] {
+  const places = Map.groupBy(calls, kindOf)
   const wanted = ALL_FAULTS.flatMap((fault) =>
     [...places.values()].flatMap((same) => {
-      const { phase, kind, nth, port } = dice.pick(same)
-      return fits(fault, port) ? [{ phase, kind, nth, fault }] : []
+      const { phase, kind, nth, port, queued } = dice.pick(same)
+      return fits(fault, port) ? [{ phase, kind, nth, fault, queued }] : []
     }),
   )
-  // In phases that take turns, or the last runs would have one fault each.
   return wanted.sort((a, b) => Number(isKill(b.fault)) - Number(isKill(a.fault)))
+}
+
+/** The calls and the end of the script when nothing goes wrong. */
+async function undisturbedRuns(seed: number) {
+  const calls: KnownCall[] = []
+  const states = new Map<boolean, State>()
+  for (const queued of [false, true]) {
+    const result = await undisturbedRun(seed, queued)
+    calls.push(...result.calls.map((call) => ({ ...call, queued })))
+    states.set(queued, result.state)
+  }
+  return { calls, states }
 }
 
 export async function campaign(options: CampaignOptions): Promise<CampaignReport> {
   const { variant, part = { index: 0, of: 1 } } = options
-  const undisturbed = await undisturbedRun(options.seed)
+  const undisturbed = await undisturbedRuns(options.seed)
   const plans = plansOf(undisturbed.calls, options)
-  const judged: RunOptions = {
-    expected: undisturbed.state,
-    ...(variant === undefined ? {} : { variant }),
-  }
   const results: RunResult[] = []
   const failures: Failure[] = []
   for (const [index, plan] of plans.entries()) {
     if (index % part.of !== part.index) continue
+    const expected = undisturbed.states.get(plan.queued)
+    const judged: RunOptions = {
+      ...(expected === undefined ? {} : { expected }),
+      ...(variant === undefined ? {} : { variant }),
+    }
     const result = await run(plan, judged)
     results.push(result)
     options.onRun?.(result, plan)

@@ -1,13 +1,16 @@
 /** The script carried out by processes that die: what is not acknowledged is repeated, the cron comes once a minute, clients never stop asking. */
 
+import { fanOut, type ResignQueue } from '../../src/jobs/fan-out.ts'
 import { runScheduled } from '../../src/jobs/scheduled.ts'
 import { publish } from '../../src/overlay/publisher.ts'
 import type { HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
 import { bufferSource } from '../../src/pkix/buffer-source.ts'
+import type { FanOutStore } from '../../src/ports/fan-out-store.ts'
 import type { Answer } from '../../src/responder/answer.ts'
 import { presign } from '../../src/signing/presign.ts'
+import { D1FanOutStore } from '../../src/storage/d1-fan-out-store.ts'
 import { EPOCH, Random } from '../support/clock.ts'
-import { Actor, type PortName } from '../support/faults.ts'
+import { Actor, InterferedDatabase, type PortName } from '../support/faults.ts'
 import type { Place, World } from '../support/world.ts'
 import type { CertificateHistory } from '../support/world-history.ts'
 import { exchange, judgeHeaders } from '../support/world-http.ts'
@@ -28,6 +31,7 @@ import {
   placeOf,
 } from './plan.ts'
 import { type Fate, Process, type Role } from './process.ts'
+import { ChaosQueue } from './queue.ts'
 import { MAX_SLOT_ENTRIES, type Operation, PHASE_SECONDS, type Phase } from './script.ts'
 import type { ChaosVariant } from './variants.ts'
 
@@ -40,6 +44,8 @@ const MAX_MINUTES = 44
 const CALL_MS = 7
 const ASKED_MEANWHILE = 0.12
 const HASHES: readonly HashAlgorithm[] = ['SHA-1', 'SHA-256', 'SHA-256', 'SHA-1', 'SHA-1', 'SHA-384']
+/** So few that there are several messages. */
+const MESSAGE_SIGNATURES = 24
 const SILENT = { event() {} }
 
 export class Deployment implements Fate {
@@ -48,6 +54,8 @@ export class Deployment implements Fate {
   #dice: Random
   readonly #seed: number
   readonly #variant: ChaosVariant | undefined
+  readonly #isQueued: boolean
+  readonly #queue: ChaosQueue
   readonly #calls: Call[] = []
   readonly #met: Met[] = []
   readonly #answers: Record<string, number> = {}
@@ -63,7 +71,9 @@ export class Deployment implements Fate {
   #isAsking = false
   #process: Process
   #worker: Isolate
-  #places: Place[] = []
+  #answering: Place[] = []
+  #places: FanOutStore
+  #sender: ResignQueue
   /** How each certificate stood when its bundle was last known to be published. */
   readonly #settled = new Map<string, string>()
 
@@ -73,7 +83,9 @@ export class Deployment implements Fate {
     this.#dice = new Random(plan.seed)
     this.#plan = new Map(plan.faults.map((one) => [placeOf(one), one.fault]))
     this.#variant = variant
-    ;[this.#process, this.#worker] = this.#start()
+    this.#isQueued = plan.queued
+    this.#queue = new ChaosQueue(() => world.clock.nowMs())
+    ;[this.#process, this.#worker, this.#places, this.#sender] = this.#start()
   }
 
   result() {
@@ -143,7 +155,7 @@ export class Deployment implements Fate {
     this.#dice.uint32()
     for (const cache of this.#world.caches) cache.clear()
     this.#graves.push(this.#process)
-    ;[this.#process, this.#worker] = this.#start()
+    ;[this.#process, this.#worker, this.#places, this.#sender] = this.#start()
     // The cron's runs in between had nothing to do; the last one is left of them.
     clock.moveTo(EPOCH + 600 + index * PHASE_SECONDS - 30)
     await publish(this.#world.isolate(0, {}).publisher)
@@ -186,23 +198,30 @@ export class Deployment implements Fate {
   async #restart(): Promise<void> {
     this.#restarts += 1
     this.#graves.push(this.#process)
-    ;[this.#process, this.#worker] = this.#start()
+    ;[this.#process, this.#worker, this.#places, this.#sender] = this.#start()
     await this.#askSome(4)
     await this.#askWithoutRecord(2)
   }
 
-  #start(): [Process, Isolate] {
+  #start(): [Process, Isolate, FanOutStore, ResignQueue] {
     const process = new Process(this)
     const special = { timeoutMs: 600_000 } // of real time, of which nothing here takes any
-    const change = (isolate: Isolate) => this.#variant?.change(isolate, this.#world) ?? isolate
-    this.#places = this.#world.caches.map((_, colo) => ({
+    const change = (isolate: Isolate) => this.#variant?.change?.(isolate, this.#world) ?? isolate
+    this.#answering = this.#world.caches.map((_, colo) => ({
       ...change(this.#world.isolate(colo, process.hook('answer'), special)),
       colo,
       actor: new Actor(() => 'go'),
       seen: new Map(),
       fragile: false,
     }))
-    return [process, change(this.#world.isolate(0, process.hook('pipeline'), special))]
+    const hook = process.hook('pipeline')
+    const places = new D1FanOutStore(new InterferedDatabase(this.#world.record, hook), special)
+    const sender: ResignQueue = {
+      sendBatch: (batch) =>
+        hook.around?.('queue', 'send', () => this.#queue.sendBatch(batch)) ?? this.#queue.sendBatch(batch),
+    }
+    const worker = change(this.#world.isolate(0, hook, special))
+    return [process, worker, this.#variant?.places?.(places) ?? places, sender]
   }
 
   /** A minute later the cron runs, once. */
@@ -211,23 +230,69 @@ export class Deployment implements Fate {
     clock.advance(60_000 - (clock.nowMs() % 60_000))
     const outcome = await this.#invoke(() => this.#cron(this.#worker))
     if (outcome !== 'done') this.#world.say(`cron: ${outcome}`)
+    await this.#consume()
     await this.#askSome(2)
+    await this.#askWithoutRecord(2)
+  }
+
+  /** What waits in the queue is delivered: lost, twice, to somebody who dies of it, or as it should be. */
+  async #consume(): Promise<void> {
+    for (let left = this.#queue.size + 3; left > 0; left -= 1) {
+      const message = this.#queue.next(this.#dice)
+      if (message === undefined) return
+      const fault = this.decide('pipeline', 'queue', 'deliver')
+      if (fault === 'ml') {
+        this.#queue.lose(message)
+        continue
+      }
+      if (fault === 'md') this.#queue.duplicate(message)
+      else if (fault !== undefined) {
+        this.#queue.giveBack(message)
+        if (!isKill(fault)) continue
+        this.#process.kill()
+        await this.#restart()
+        continue
+      }
+      const ports = { ...this.#worker.presign, fanOut: this.#places }
+      const outcome = await this.#invoke(() => this.#queue.deliver(message, ports))
+      if (outcome === 'done') continue
+      this.#world.say(`${message.id}: ${outcome}`)
+      this.#queue.giveBack(message)
+    }
   }
 
   #cron({ publisher, presign: ports, overlayStore, slots, admin }: Isolate): Promise<void> {
-    return runScheduled({
+    const { clock } = this.#world
+    const presignHere = () => presign(ports, { all: false, budget: 200 })
+    const plan = () =>
+      fanOut(
+        {
+          slots,
+          fanOut: this.#places,
+          queue: this.#sender,
+          clock,
+          log: SILENT,
+          leaseName: () => `plan:${this.#dice.uint32()}`,
+          presign: presignHere,
+        },
+        { maxPlanned: 10_000, maxMessage: MESSAGE_SIGNATURES },
+      )
+    const scheduled = {
       publish: () => publish(publisher),
-      presign: () => presign(ports, { all: false, budget: 200 }),
+      presign: this.#isQueued ? plan : presignHere,
+      isFannedOut: this.#isQueued,
+      canaries: async () => undefined,
       overlay: overlayStore,
       slots: {
-        startGrowth: (now) => slots.startGrowth(now, MAX_SLOT_ENTRIES),
+        startGrowth: (now: number) => slots.startGrowth(now, MAX_SLOT_ENTRIES),
         finishGrowth: () => slots.finishGrowth(),
-        pruneCertificates: (now, limit) => slots.pruneCertificates(now, limit),
+        pruneCertificates: (now: number, limit: number) => slots.pruneCertificates(now, limit),
       },
       runs: admin,
-      clock: this.#world.clock,
+      clock,
       log: SILENT,
-    })
+    }
+    return runScheduled(scheduled)
   }
 
   /** Until nothing is owed and whatever died is buried; then the bundles alone have to do. */
@@ -235,7 +300,7 @@ export class Deployment implements Fate {
     for (let minute = 0; minute < MAX_MINUTES; minute += 1) {
       await this.#haunt(0.5)
       await this.#minute()
-      if (minute >= 2 && this.#owed().length === 0 && this.#haunted === 0) break
+      if (minute >= 2 && this.#owed().length === 0 && this.#haunted + this.#queue.size === 0) break
     }
     const owed = this.#owed()
     if (owed.length > 0) this.#world.accuse(`owed after ${MAX_MINUTES} minutes: ${owed.join('; ')}`)
@@ -249,7 +314,7 @@ export class Deployment implements Fate {
         s.again, s.added, s.changed_seq > s.built_seq AS behind, s.failures, s.last_error
       FROM slots s JOIN issuers i ON i.id = s.issuer
       WHERE s.lease_until > ${this.#world.clock.seconds} OR s.again > 0 OR s.changed_seq > s.built_seq OR s.added > 0 OR i.k_next IS NOT NULL
-        OR s.k <> i.k OR i.published < i.seq`)
+        OR s.k <> i.k OR i.published < i.seq OR s.entries + s.added > ${MAX_SLOT_ENTRIES}`)
     return rows.map((row) => JSON.stringify(row))
   }
 
@@ -301,7 +366,7 @@ export class Deployment implements Fate {
     const asked = { hash: dice.pick(HASHES), byGET: dice.chance(0.5), withNonce: dice.chance(0.1) }
     this.#isAsking = true
     try {
-      await this.#askAbout(history, dice.pick(this.#places), asked)
+      await this.#askAbout(history, dice.pick(this.#answering), asked)
     } finally {
       this.#isAsking = false
     }
@@ -373,7 +438,8 @@ export class Deployment implements Fate {
         history.prunedMs === undefined &&
         (mayLearn || this.#isSettled(history)),
     )
-    const chosen = mayLearn || known.length <= count ? known : [1, 2].map(() => this.#dice.pick(known))
+    const chosen =
+      mayLearn || known.length <= count ? known : Array.from({ length: count }, () => this.#dice.pick(known))
     const before = (port: PortName) => {
       if (port === 'd1' || port === 'signer') throw new Error(`${port} is away`)
     }
@@ -444,6 +510,8 @@ function whatOf(port: PortName, what: string): string {
     case 'cache.match':
     case 'cache.put':
       return new URL(what).pathname.split('/')[1] ?? ''
+    case 'queue':
+      return what
     default:
       return what.replaceAll(/\d+/g, 'n').split('/').slice(0, 2).join('/')
   }

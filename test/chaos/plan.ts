@@ -54,6 +54,8 @@ export const FAULTS = {
   to: 'timed out, and took effect later',
   /** Half of a value is read. */
   tr: 'half of the value was read',
+  ml: 'the message was lost',
+  md: 'the message came twice',
 } as const
 
 export type Fault = keyof typeof FAULTS
@@ -73,6 +75,9 @@ export function fits(fault: Fault, port: PortName): boolean {
       return port === 'kv.root' || port === 'kv.page' || port === 'kv.bundle' || port === 'cache.match'
     case 'to':
       return port !== 'signer'
+    case 'ml':
+    case 'md':
+      return port === 'queue'
     case 'kb':
     case 'ka':
     case 'cl':
@@ -84,20 +89,22 @@ export function fits(fault: Fault, port: PortName): boolean {
 export interface Plan {
   /** Of every other choice: who asks what, what a zombie does. */
   readonly seed: number
+  /** Whether re-signing goes over a queue. */
+  readonly queued: boolean
   readonly faults: readonly PlannedFault[]
 }
 
-/** Such as `7:2.0b3a9f.14kb,4.77aa10.0to`: the seed, and what happens at which calls. */
-export function formatPlan({ seed, faults }: Plan): string {
-  return `${seed}:${faults.map((one) => `${placeOf(one)}${one.fault}`).join(',')}`
+/** Such as `7q:2.0b3a9f.14kb,4.77aa10.0to`: the seed, q for over a queue, and what happens at which calls. */
+export function formatPlan({ seed, queued, faults }: Plan): string {
+  return `${seed}${queued ? 'q' : ''}:${faults.map((one) => `${placeOf(one)}${one.fault}`).join(',')}`
 }
 
 /** @throws RangeError */
 export function parsePlan(text: string): Plan {
-  const [, seed, list] = /^(\d+):(.*)$/.exec(text) ?? []
+  const [, seed, queue, list] = /^(\d+)(q?):(.*)$/.exec(text) ?? []
   if (seed === undefined || list === undefined) throw new RangeError(`no plan: ${text}`)
   const faults = list === '' ? [] : list.split(',').map(parseFault)
-  return { seed: Number(seed), faults }
+  return { seed: Number(seed), queued: queue === 'q', faults }
 }
 
 function parseFault(text: string): PlannedFault {

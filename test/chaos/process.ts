@@ -47,6 +47,11 @@ export class Process {
     }
   }
 
+  /** At this moment. */
+  kill(): void {
+    this.#die()
+  }
+
   get isDead(): boolean {
     return this.#isDead
   }
@@ -115,6 +120,10 @@ export class Process {
       case 'al':
         await work()
         throw new Error(`${port}: connection lost after the call`)
+      case 'ml':
+      case 'md':
+        // Of a message on its way: whoever sends it notices nothing.
+        return this.#through(work)
       case 'to':
         this.#fate.later(work)
         throw new Error(`${port}: timed out`)

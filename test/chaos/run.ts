@@ -68,17 +68,18 @@ export async function run(plan: Plan, { variant, expected }: RunOptions = {}): P
   }
 }
 
-const undisturbed = new Map<number, Promise<RunResult>>()
+const undisturbed = new Map<string, Promise<RunResult>>()
 
 /** @throws when even that run is wrong */
-export function undisturbedRun(seed: number): Promise<RunResult> {
-  const known = undisturbed.get(seed)
+export function undisturbedRun(seed: number, queued: boolean): Promise<RunResult> {
+  const name = `${seed} ${queued}`
+  const known = undisturbed.get(name)
   if (known !== undefined) return known
-  const made = run({ seed, faults: [] }).then((result) => {
+  const made = run({ seed, queued, faults: [] }).then((result) => {
     if (result.problem === undefined) return result
     throw new Error(`undisturbed: ${result.problem}\n${result.history.slice(-40).join('\n')}`)
   })
-  undisturbed.set(seed, made)
+  undisturbed.set(name, made)
   return made
 }
 

@@ -1,4 +1,5 @@
 /** Mistakes that a pipeline can be made with. The checker that finds nothing wrong with the real one must find each of them. */
+import type { FanOutStore } from '../../src/ports/fan-out-store.ts'
 import type { OverlayStore, SlotStore } from '../../src/ports/ports.ts'
 import type { World } from '../support/world.ts'
 import type { Isolate } from '../support/world-isolate.ts'
@@ -6,7 +7,8 @@ import type { Isolate } from '../support/world-isolate.ts'
 export interface ChaosVariant {
   readonly name: string
   /** The same isolate with its mistake. */
-  change(isolate: Isolate, world: World): Isolate
+  change?(isolate: Isolate, world: World): Isolate
+  places?(places: FanOutStore): FanOutStore
 }
 
 /** `inner` with some of its methods replaced. */
@@ -142,10 +144,20 @@ export const forgottenOncePublished: ChaosVariant = {
   },
 }
 
+/** A place in the queue is kept for ever: what the queue loses is never built again. */
+export const placeForEver: ChaosVariant = {
+  name: 'a place in the queue that does not end',
+  places: (places) =>
+    replacing(places, {
+      plan: (slots, lease, now) => places.plan(slots, lease, now, 10 * 365 * 86_400),
+    }),
+}
+
 export const VARIANTS: readonly ChaosVariant[] = [
   recordBeforeWrite,
   leaseForEver,
   acknowledgedBeforeCommit,
   switchedTooEarly,
   dueInMemory,
+  placeForEver,
 ]

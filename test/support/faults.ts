@@ -17,6 +17,7 @@ export type PortName =
   | 'cache.put'
   | 'd1'
   | 'signer'
+  | 'queue'
 
 /** What comes between a caller and a driver. Each part may throw or take its time. */
 export interface Interference {
