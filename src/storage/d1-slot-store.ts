@@ -50,9 +50,10 @@ const RELEASE = `
   WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND lease = ?4`
 const COUNT_FAILURE = "UPDATE counters SET value = value + 1 WHERE name = 'builds_failed' AND ?1 <> ''"
 
-/** Kinds of rows of a survey that are no slots, where k stands. */
-const WAITING = -1
-const OVERSIZED = -2
+/** Where k stands in rows of a survey that are no slots. */
+const SUMS = -1
+/** Some two seconds when each of 200,000 slots is due. */
+const SURVEY_TIMEOUT_MS = 25_000
 
 const READ_SIGNING = `
   SELECT i.id, coalesce(json_array_length(i.policy, '$.hashes'), 1) AS hashes, (
@@ -90,18 +91,20 @@ export class D1SlotStore implements SlotStore {
     options: { all: boolean; issuer?: number },
   ): Promise<SlotSurvey> {
     const statement = this.#db.prepare(SURVEY).bind(now, options.all ? 1 : 0, options.issuer ?? null, limit)
-    const rows = await query(this.#db, statement, this.#timeoutMs)
+    const rows = await query(this.#db, statement, this.#timeoutMs ?? SURVEY_TIMEOUT_MS)
+    const sums = rows.filter((row) => row['k'] === SUMS)
+    const sumOf = (column: string) => sums.reduce((sum, row) => sum + numberIn(row, column), 0)
     return {
-      slots: rows.filter((row) => numberIn(row, 'k') >= 0).map(decodeDueSlot),
-      due: rows.reduce((most, row) => Math.max(most, numberIn(row, 'due')), 0),
-      waiting: rows
-        .filter((row) => row['k'] === WAITING)
+      slots: rows.filter((row) => row['k'] !== SUMS).map(decodeDueSlot),
+      due: sumOf('due'),
+      waiting: sums
         .map((row) => ({
           issuer: numberIn(row, 'issuer'),
           slots: numberIn(row, 'slot'),
           size: numberIn(row, 'size'),
-        })),
-      oversized: rows.some((row) => row['k'] === OVERSIZED && numberIn(row, 'slot') > 0),
+        }))
+        .filter(({ slots }) => slots > 0),
+      oversized: sumOf('lost') > 0,
     }
   }
 

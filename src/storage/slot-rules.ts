@@ -51,33 +51,38 @@ const OF_THE_RECORD = 'FROM slots s CROSS JOIN issuers i WHERE (?3 IS NULL OR s.
 export const COUNT_DUE = `SELECT count(*) AS due ${OF_THE_RECORD} AND ${DUE} AND i.id = s.issuer`
 
 /** Changed since built, then what KV has lost, then what is about to expire or was never built, then slots of the coming era. */
+const LAST_URGENCY = 3
 const URGENCY = `CASE
     WHEN s.built_seq > 0 AND s.changed_seq > s.built_seq THEN 0
     WHEN s.missed > 0 OR s.again = 2 THEN 1
     WHEN s.k = i.k THEN 2
-    ELSE 3
+    ELSE ${LAST_URGENCY}
   END`
 
 /**
- * What is due and what waits in the queue, in one scan. Slots that failed last time come after all others, so that a broken
- * signer does not starve the rest; then by urgency; then each issuer in its turn, so that a large one does not starve the small
- * ones; of each issuer first what is missed most, then what expires first. ?4 = how many.
- * Rows with k = -1 are no slots: of an issuer, how many wait (slot) and their certificates (size). k = -2: slots that are too
- * large for a bundle.
+ * What is due and what waits in the queue, in one scan: a row read a slot, however many issuers there are. Slots that failed
+ * last time come after all others, so that a broken signer does not starve the rest; then by urgency; then each issuer in its
+ * turn, so that a large one does not starve the small ones; of each issuer first what is missed most, then what expires first.
+ * ?4 = how many.
+ * Rows with k = -1 are no slots, but sums of an issuer: slots that wait (slot) and their certificates (size), slots that are
+ * due (due), and those that would be if they were not too large for a bundle (lost).
  */
 export const SURVEY = `
-  WITH work AS MATERIALIZED (
-    SELECT s.issuer, s.k, s.slot, s.entries + s.added AS size, s.refresh_at, s.missed, s.failures > 0 AS failing,
-      ${URGENCY} AS urgency, NOT ${FREE} AS waiting, ${FREE} AND ${isPlanned('s.lease')} AS lost
-    ${OF_THE_RECORD} AND ${WORK} AND (${FREE} OR ${isPlanned('s.lease')}) AND i.id = s.issuer AND ${ALLOWED}),
-  due AS (
-    SELECT *, count(*) OVER () AS due, row_number() OVER (
-      PARTITION BY failing, urgency, issuer ORDER BY missed DESC, refresh_at, k, slot) AS turn
-    FROM work WHERE waiting = 0 AND size <= ${BUILDABLE_ENTRIES})
+  WITH signing AS MATERIALIZED (
+    SELECT i.id, i.k, i.k_next FROM issuers i WHERE i.enabled = 1 AND i.frozen = 0 AND (?3 IS NULL OR i.id = ?3)
+      AND EXISTS (SELECT 1 FROM responders r WHERE r.issuer = i.id AND r.retired = 0)),
+  work AS MATERIALIZED (
+    SELECT s.issuer, s.k, s.slot, s.entries + s.added AS size, s.refresh_at, s.missed,
+      ${URGENCY} + ${LAST_URGENCY + 1} * (s.failures > 0) AS urgency,
+      NOT ${FREE} AS waiting, ${FREE} AND ${isPlanned('s.lease')} AS lost
+    FROM signing i CROSS JOIN slots s
+    WHERE s.issuer = i.id AND (s.k = i.k OR s.k = i.k_next) AND ${WORK} AND (${FREE} OR ${isPlanned('s.lease')}))
   SELECT * FROM (
-    SELECT issuer, k, slot, size, urgency + 4 * failing AS urgency, lost, due FROM due
-    ORDER BY failing, urgency, turn, missed DESC, refresh_at, issuer LIMIT ?4)
+    SELECT issuer, k, slot, size, urgency, lost, 0 AS due FROM (
+      SELECT *, row_number() OVER (PARTITION BY urgency, issuer ORDER BY missed DESC, refresh_at, k, slot) AS turn
+      FROM work WHERE waiting = 0 AND size <= ${BUILDABLE_ENTRIES})
+    ORDER BY urgency, turn, missed DESC, refresh_at, issuer LIMIT ?4)
   UNION ALL
-  SELECT issuer, -1, count(*), sum(size), 0, 0, 0 FROM work WHERE waiting = 1 GROUP BY issuer
-  UNION ALL
-  SELECT 0, -2, count(*), 0, 0, 0, 0 FROM work WHERE waiting = 0 AND size > ${BUILDABLE_ENTRIES}`
+  SELECT issuer, -1, sum(waiting), sum(waiting * size), 0,
+    sum(waiting = 0 AND size > ${BUILDABLE_ENTRIES}), sum(waiting = 0 AND size <= ${BUILDABLE_ENTRIES})
+  FROM work GROUP BY issuer`
