@@ -3,7 +3,8 @@
  * at once after a change, at most once a second (KV takes one write a second a key).
  */
 import type { Clock, DerivedStore, OverlayStore } from '../ports/ports.ts'
-import type { OverlaySnapshot, Sequence } from '../ports/records.ts'
+import type { OverlayIssuer, OverlaySnapshot, Sequence } from '../ports/records.ts'
+import { pagedIssuers } from './directory.ts'
 import { frozenView } from './frozen.ts'
 import { OverlayRoot } from './root.ts'
 import { encodeRoot } from './root-encoder.ts'
@@ -15,7 +16,7 @@ const ATTEMPTS = 3
 
 export interface PublisherPorts {
   readonly overlay: OverlayStore
-  readonly derived: Pick<DerivedStore, 'readRoot' | 'writeRoot'>
+  readonly derived: Pick<DerivedStore, 'readRoot' | 'writeRoot' | 'readPage'>
   readonly clock: Clock
   /** A random uint32: the seed of the item hashes, and part of the lease holder's name. */
   readonly random: () => number
@@ -43,14 +44,14 @@ export async function publish(ports: PublisherPorts): Promise<Published | undefi
     if (lease === undefined) return undefined
     const { version, restored } = lease
     const timeMs = ports.clock.nowMs() // before D1 is read: the root claims to know everything up to here
-    const snapshot = await ports.overlay.readOverlay()
-    const frozen = frozenIssuers(snapshot, last, restored)
+    const { snapshot, frozen, found } = await readRecord(ports.overlay, last, restored, timeMs)
     // What a reader holds is replaced by this root even though the record has fallen behind it.
     const position = Math.max(snapshot.position, frozen.length > 0 ? (last?.position ?? 0) : 0)
-    if (frozen.length > 0 || restored) await ports.overlay.freeze(frozen, timeMs)
     const ids = new Set(frozen)
     // Found just now: the root that gave it away is the one from before the loss. Later it must be one of ours.
-    const view = frozenView(snapshot, ids, last, timeMs, (issuer) => !issuer.frozen)
+    const left = snapshot.issuers.filter(({ id }) => found.has(id) && last?.issuer(id) === undefined)
+    const paged = last === undefined ? undefined : await pagedIssuers(left, last, ports.derived)
+    const view = frozenView(snapshot, ids, last, timeMs, ({ id }) => found.has(id), paged)
     await ports.derived.writeRoot(
       encodeRoot({ ...view.snapshot, position }, version, timeMs, ports.random(), ids, view.carried),
     )
@@ -91,17 +92,43 @@ async function lastRoot(ports: PublisherPorts): Promise<OverlayRoot | undefined>
   }
 }
 
+interface ReadRecord {
+  readonly snapshot: OverlaySnapshot
+  /** Issuers that must not sign: all of them are in the snapshot. */
+  readonly frozen: readonly number[]
+  /** Those of them that were not frozen before. */
+  readonly found: ReadonlySet<number>
+}
+
 /**
- * Issuers that must not sign: frozen already, or their record has lost what a published root knew. A root in KV whose
- * version D1 never reserved means that the whole database was restored from a backup (attack 4).
+ * The record, and what it has lost. A root in KV whose version D1 never reserved, or whose position it has not reached, means that
+ * the whole database was restored from a backup (attack 4): every issuer is frozen, and thereby one that the root has to name.
  */
-function frozenIssuers(
-  snapshot: OverlaySnapshot,
+async function readRecord(
+  overlay: OverlayStore,
   last: OverlayRoot | undefined,
   restored: boolean,
-): number[] {
-  const isBehind = restored || (last?.position ?? 0) > snapshot.position
-  return snapshot.issuers
-    .filter(({ id, head, frozen }) => frozen || isBehind || (last?.issuer(id)?.head ?? 0) > head)
+  timeMs: number,
+): Promise<ReadRecord> {
+  const snapshot = await overlay.readOverlay()
+  if (restored || (last?.position ?? 0) > snapshot.position) {
+    const before = new Set(snapshot.issuers.filter(isFrozen).map(({ id }) => id))
+    await overlay.freeze('all', timeMs)
+    const after = await overlay.readOverlay()
+    const frozen = after.issuers.filter(isFrozen).map(({ id }) => id)
+    return { snapshot: after, frozen, found: new Set(frozen.filter((id) => !before.has(id))) }
+  }
+  const behind = snapshot.issuers.filter(({ id, head, frozen }) => {
+    return !frozen && (last?.issuer(id)?.head ?? 0) > head
+  })
+  const found = new Set(behind.map(({ id }) => id))
+  const frozen = snapshot.issuers
+    .filter((issuer) => issuer.frozen || found.has(issuer.id))
     .map(({ id }) => id)
+  if (found.size > 0) await overlay.freeze([...found], timeMs)
+  return { snapshot, frozen, found }
+}
+
+function isFrozen({ frozen }: OverlayIssuer): boolean {
+  return frozen
 }

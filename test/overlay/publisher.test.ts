@@ -24,6 +24,7 @@ function ports(over: Partial<PublisherPorts> = {}): PublisherPorts {
     overlay: new D1OverlayStore(db),
     derived: {
       readRoot: async () => kv,
+      readPage: async () => null,
       async writeRoot(bytes) {
         await beforePut()
         kv = bytes

@@ -107,6 +107,7 @@ export function readModifyWrite(): Variant {
         },
       }),
     publisherDerived: (inner) => ({
+      readPage: (name) => inner.readPage(name),
       async readRoot() {
         const bytes = await inner.readRoot()
         found = bytes === null ? undefined : OverlayRoot.open(bytes)
