@@ -10,11 +10,13 @@ import { serveOCSP } from './http/ocsp.ts'
 import { pagesApp } from './http/pages.ts'
 import { DEAD_LETTER_SUFFIX, handleDeadLetters, handleMessages, type QueueMessage } from './jobs/consumer.ts'
 import { fanOut } from './jobs/fan-out.ts'
+import { repairIssuerPages } from './jobs/issuer-pages.ts'
 import { runScheduled } from './jobs/scheduled.ts'
-import { runCanaries } from './overlay/canary.ts'
+import { changeCanary, runCanaries } from './overlay/canary.ts'
 import { pageIssuers } from './overlay/paging.ts'
 import { publish, publishChange } from './overlay/publisher.ts'
 import type { Clock, DerivedStore } from './ports/ports.ts'
+import type { Sequence } from './ports/records.ts'
 import { parseKeyEncryptionKey } from './signing/key-custody.ts'
 import { presign } from './signing/presign.ts'
 import { D1AdminStore } from './storage/d1-admin-store.ts'
@@ -24,7 +26,7 @@ import { D1RecoveryStore } from './storage/d1-recovery-store.ts'
 import { D1SlotStore } from './storage/d1-slot-store.ts'
 import { withDeadline } from './storage/database.ts'
 import { CacheAPIEdgeCache } from './storage/edge-cache.ts'
-import { encodeIssuerPage } from './storage/issuer-page.ts'
+import { decodeIssuerPage, encodeIssuerPage } from './storage/issuer-page.ts'
 import { KVDerivedStore } from './storage/kv-derived-store.ts'
 
 export interface Worker {
@@ -48,6 +50,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
 
   const slots = new D1SlotStore(env.DB)
   const record = new D1AdminStore(env.DB)
+  const recovery = new D1RecoveryStore(env.DB)
   const canaries = new D1CanaryStore(env.DB)
   const kv = new KVDerivedStore(env.RESPONSES, clock)
   const cache = new CacheAPIEdgeCache(caches.default)
@@ -91,10 +94,20 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
       { maxPlanned: settings.signaturesPlanned, maxMessage: settings.signaturesPerMessage },
     )
 
+  const canaryPorts = {
+    canaries,
+    record,
+    publishChange: (issuer: number, revision: Sequence) => publishChange(publisher, issuer, revision),
+    derived: kv,
+    clock,
+    sleep,
+    boundMs,
+  }
   const administration: AdminDeps = {
     store: record,
     canaries,
-    recovery: new D1RecoveryStore(env.DB),
+    changeCanary: (canary) => changeCanary(canaryPorts, canary, true),
+    recovery,
     clock,
     certificatesRecorded() {
       live.absent.clear() // what was just recorded must be answered at once
@@ -149,17 +162,17 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
         publish: () => publish(publisher),
         presign: queue === undefined ? signHere : () => plan(queue),
         isFannedOut: queue !== undefined,
-        canaries: () =>
-          runCanaries({
-            canaries,
-            record,
-            publishChange: (issuer, revision) => publishChange(publisher, issuer, revision),
+        canaries: () => runCanaries(canaryPorts),
+        pageIssuers: () => pageIssuers({ directory, derived: kv, clock }),
+        issuerPages: () =>
+          repairIssuerPages({
+            recovery,
+            status,
             derived: kv,
             clock,
-            sleep,
-            boundMs,
+            encodePage: encodeIssuerPage,
+            decodePage: decodeIssuerPage,
           }),
-        pageIssuers: () => pageIssuers({ directory, derived: kv, clock }),
         overlay: overlayStore,
         slots,
         runs: record,

@@ -2,18 +2,17 @@
 import type { Hono } from 'hono'
 import type * as answer from '../admin-api/contract.ts'
 import { ADMIN_ROUTES, formatTime } from '../admin-api/contract.ts'
-import { changeCanary } from '../overlay/canary.ts'
 import { formatSerial } from '../pkix/serial-number.ts'
 import type { Canary } from '../ports/canary-store.ts'
 import { readInput } from './admin-body.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { AdminError } from './admin-error.ts'
-import { mount, publishNow, requireIssuer } from './admin-routes.ts'
+import { mount, requireIssuer } from './admin-routes.ts'
 
 const SERIAL_OCTETS = 16
 
 export function mountCanaries(app: Hono, deps: AdminDeps): void {
-  const { canaries, store, clock } = deps
+  const { canaries, store } = deps
 
   mount(app, deps, 'listCanaries', async () => {
     const names = new Map((await store.listIssuers()).map(({ id, name }) => [id, name]))
@@ -60,8 +59,7 @@ export function mountCanaries(app: Hono, deps: AdminDeps): void {
         hint: `switch it on: edge-ocsp canary enable ${issuer.name}`,
       })
     }
-    const publishChange = (id: number, revision: number) => publishNow(deps, { issuer: id, revision })
-    const change = await changeCanary({ canaries, record: store, publishChange, clock }, canary, true)
+    const change = await deps.changeCanary(canary)
     if (change === undefined) {
       throw new AdminError(409, 'changeRefused', 'the canary was changed by another at this very moment', {
         hint: 'try again',

@@ -1,6 +1,6 @@
 /** What the admin API needs of the composition root. */
 import type { AdminStore } from '../ports/admin-store.ts'
-import type { CanaryStore } from '../ports/canary-store.ts'
+import type { Canary, CanaryChange, CanaryStore } from '../ports/canary-store.ts'
 import type { Clock, EventLog } from '../ports/ports.ts'
 import type { IssuerRecord, Sequence } from '../ports/records.ts'
 import type { RecoveryStore } from '../ports/recovery-store.ts'
@@ -35,7 +35,9 @@ export interface PresignOutcome {
 
 export interface AdminDeps {
   readonly store: AdminStore
-  readonly canaries: CanaryStore
+  readonly canaries: Pick<CanaryStore, 'listCanaries' | 'setCanary'>
+  /** On hold, or released, and published; undefined: another was faster. */
+  changeCanary(canary: Canary): Promise<CanaryChange | undefined>
   readonly recovery: Pick<RecoveryStore, 'markLost' | 'issuersAfter'>
   readonly clock: Clock
   /** @param change with it: done once a root that holds this change is published, by us or by another publisher */

@@ -5,7 +5,7 @@
  */
 
 import type { AdminStore } from '../ports/admin-store.ts'
-import type { Canary, CanaryStore } from '../ports/canary-store.ts'
+import type { Canary, CanaryChange, CanaryStore } from '../ports/canary-store.ts'
 import type { Clock, DerivedStore } from '../ports/ports.ts'
 import type { Sequence } from '../ports/records.ts'
 import { OverlayRoot } from './root.ts'
@@ -50,13 +50,6 @@ export async function runCanaries(ports: CanaryPorts): Promise<void> {
 
 function isSeen({ seq, seenMs }: Canary): boolean {
   return seq === 0 || seenMs > 0
-}
-
-export interface CanaryChange {
-  readonly issuer: number
-  readonly seq: Sequence
-  readonly changedMs: number
-  readonly to: 'hold' | 'released'
 }
 
 /**

@@ -18,6 +18,13 @@ export interface Canary {
   readonly worstLagMs: number
 }
 
+export interface CanaryChange {
+  readonly issuer: number
+  readonly seq: Sequence
+  readonly changedMs: number
+  readonly to: 'hold' | 'released'
+}
+
 export interface CanaryStore {
   listCanaries(): Promise<readonly Canary[]>
   /** The first time with this serial; afterwards the one there is, enabled or not. */

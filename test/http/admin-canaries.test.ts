@@ -1,5 +1,6 @@
 /** The canaries of the API, over the real record. */
 import { beforeEach, expect, test } from 'vitest'
+import { changeCanary } from '../../src/overlay/canary.ts'
 import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
 import { D1CanaryStore } from '../../src/storage/d1-canary-store.ts'
 import { SqliteD1 } from '../support/sqlite-d1.ts'
@@ -12,10 +13,15 @@ let nowMs: number
 beforeEach(() => {
   nowMs = NOW * 1000
   const db = new SqliteD1({ now: () => nowMs / 1000 })
+  const record = new D1AdminStore(db)
+  const canaries = new D1CanaryStore(db)
+  const clock = { nowMs: () => nowMs }
+  const publishChange = (issuer: number, revision: number) => world.deps.publish({ issuer, revision })
   world = adminWorld({
-    store: new D1AdminStore(db),
-    canaries: new D1CanaryStore(db),
-    clock: { nowMs: () => nowMs },
+    store: record,
+    canaries,
+    changeCanary: (canary) => changeCanary({ canaries, record, publishChange, clock }, canary, true),
+    clock,
   })
 })
 

@@ -273,13 +273,8 @@ export function adminWorld(overrides: Partial<AdminDeps> = {}): AdminWorld {
     pageFault: undefined,
     deps: {
       store,
-      canaries: {
-        listCanaries: async () => [],
-        setCanary: unsupported,
-        noteChange: unsupported,
-        noteSeen: unsupported,
-        noteLate: unsupported,
-      },
+      changeCanary: unsupported,
+      canaries: { listCanaries: async () => [], setCanary: unsupported },
       recovery: {
         async markLost(issuer) {
           world.happened.push(`lost ${issuer ?? 'all'}`)

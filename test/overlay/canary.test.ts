@@ -31,6 +31,7 @@ beforeEach(async () => {
   const sleep = async (ms: number) => clock.advance(ms)
   const derived = {
     readRoot: async () => roots.findLast(({ fromMs }) => fromMs <= clock.nowMs())?.bytes ?? null,
+    readPage: async () => null,
     writeRoot: async (bytes: Uint8Array) => {
       roots.push({ bytes, fromMs: clock.nowMs() + lagMs })
     },

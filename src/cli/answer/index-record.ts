@@ -75,6 +75,7 @@ function adminClient(db: NodeDatabase, kek: Uint8Array, clock: Clock): AdminClie
   const app = adminApp({
     store: new D1AdminStore(db),
     canaries: new D1CanaryStore(db),
+    changeCanary: async () => undefined,
     recovery: new D1RecoveryStore(db),
     clock,
     // There is nobody to publish to: the overlay is read from the record itself.
