@@ -2,6 +2,7 @@
 
 import { fanOut, type ResignQueue } from '../../src/jobs/fan-out.ts'
 import { runScheduled } from '../../src/jobs/scheduled.ts'
+import { PAGING_RULES, pageIssuers } from '../../src/overlay/paging.ts'
 import { publish } from '../../src/overlay/publisher.ts'
 import type { HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
 import { bufferSource } from '../../src/pkix/buffer-source.ts'
@@ -46,6 +47,8 @@ const ASKED_MEANWHILE = 0.12
 const HASHES: readonly HashAlgorithm[] = ['SHA-1', 'SHA-256', 'SHA-256', 'SHA-1', 'SHA-1', 'SHA-384']
 /** So few that there are several messages. */
 const MESSAGE_SIGNATURES = 24
+/** Some minutes without a change, and an issuer stands in pages of the directory. */
+const SOON_QUIET = { ...PAGING_RULES, quietMs: 120_000 }
 const SILENT = { event() {} }
 
 export class Deployment implements Fate {
@@ -261,7 +264,15 @@ export class Deployment implements Fate {
     }
   }
 
-  #cron({ publisher, presign: ports, overlayStore, slots, admin }: Isolate): Promise<void> {
+  #cron({
+    publisher,
+    presign: ports,
+    overlayStore,
+    directory,
+    derived,
+    slots,
+    admin,
+  }: Isolate): Promise<void> {
     const { clock } = this.#world
     const presignHere = () => presign(ports, { all: false, budget: 200 })
     const plan = () =>
@@ -282,6 +293,7 @@ export class Deployment implements Fate {
       presign: this.#isQueued ? plan : presignHere,
       isFannedOut: this.#isQueued,
       canaries: async () => undefined,
+      pageIssuers: () => pageIssuers({ directory, derived, clock }, SOON_QUIET),
       overlay: overlayStore,
       slots: {
         startGrowth: (now: number) => slots.startGrowth(now, MAX_SLOT_ENTRIES),
