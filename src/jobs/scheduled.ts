@@ -24,6 +24,8 @@ export interface ScheduledPorts {
   readonly canaries: () => Promise<void>
   /** Moves issuers that have not changed for a while out of the overlay root. */
   readonly pageIssuers: () => Promise<unknown>
+  /** Writes the pages of issuers that are missing or behind. */
+  readonly issuerPages: () => Promise<unknown>
   readonly overlay: Pick<OverlayStore, 'pruneOverlay'>
   readonly slots: Pick<SlotStore, 'startGrowth' | 'finishGrowth' | 'pruneCertificates'>
   readonly runs: Pick<AdminStore, 'recordRun'>
@@ -55,6 +57,7 @@ export async function runScheduled(ports: ScheduledPorts): Promise<void> {
   const grown = await step('switch', () => ports.slots.finishGrowth())
   if (grown !== undefined && grown.length > 0) await step('publish growth', ports.publish)
   await step('directory', ports.pageIssuers)
+  await step('issuer pages', ports.issuerPages)
   await step('prune overlay', () => ports.overlay.pruneOverlay(now))
   await step('prune certificates', () => ports.slots.pruneCertificates(now, PRUNE_ROWS))
 

@@ -1,5 +1,6 @@
 /** What is known of derived values that are gone (D1 primary): they are built again, the most wanted first (law 3). */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { Sequence } from './records.ts'
 
 /** A bundle that was asked for and that KV did not have. */
 export interface MissedSlot {
@@ -22,4 +23,9 @@ export interface RecoveryStore {
   markLost(issuer: number | undefined, nowMs: number): Promise<number>
   /** Ids of issuers above this one, ascending: the pages of many are written in parts. */
   issuersAfter(id: number, limit: number): Promise<readonly number[]>
+  /** Issuers whose configuration has changed after that position, the last one first. */
+  reconfiguredSince(
+    configRev: Sequence,
+    limit: number,
+  ): Promise<readonly { readonly id: number; readonly configRev: Sequence }[]>
 }

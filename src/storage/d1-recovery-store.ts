@@ -1,5 +1,6 @@
 /** Bundles that KV has lost: which are missed, and that all of them are (D1 primary). */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { Sequence } from '../ports/records.ts'
 import type { MissedSlot, RecoveryStore } from '../ports/recovery-store.ts'
 import { type Database, numberIn, query, type StoreOptions, transact } from './database.ts'
 
@@ -27,6 +28,8 @@ const AUDIT_LOST = `
   INSERT INTO audit (at_ms, action, issuer, detail) SELECT ?2, 'bundles.lost', ?1, json_object('slots', (
     SELECT count(*) FROM slots WHERE again = 2 AND (?1 IS NULL OR issuer = ?1)))`
 
+const RECONFIGURED =
+  'SELECT id, config_rev FROM issuers WHERE config_rev > ?1 ORDER BY config_rev DESC LIMIT ?2'
 const ISSUERS_AFTER = 'SELECT id FROM issuers WHERE id > ?1 ORDER BY id LIMIT ?2'
 
 export class D1RecoveryStore implements RecoveryStore {
@@ -60,5 +63,11 @@ export class D1RecoveryStore implements RecoveryStore {
   async issuersAfter(id: number, limit: number): Promise<readonly number[]> {
     const rows = await query(this.#db, this.#db.prepare(ISSUERS_AFTER).bind(id, limit), this.#timeoutMs)
     return rows.map((row) => numberIn(row, 'id'))
+  }
+
+  async reconfiguredSince(configRev: Sequence, limit: number): Promise<{ id: number; configRev: Sequence }[]> {
+    const statement = this.#db.prepare(RECONFIGURED).bind(configRev, limit)
+    const rows = await query(this.#db, statement, this.#timeoutMs)
+    return rows.map((row) => ({ id: numberIn(row, 'id'), configRev: numberIn(row, 'config_rev') }))
   }
 }
