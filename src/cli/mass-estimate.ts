@@ -6,21 +6,19 @@ import { formatCount } from './output.ts'
 /** List prices of Workers Paid in dollars a million, before what the plan includes; as of 2026-11-21. */
 const PRICES = { date: '2026-11-21', d1RowsWritten: 1, d1RowsRead: 0.001, kvWrites: 5 } as const
 
-/**
- * Rows written for a revocation: the certificate, its overlay item, its line in the audit; and the item once more when it
- * is deleted after the last old answer has ended.
- */
-const ROWS_PER_REVOCATION = 3
-const ROWS_LATER = 1
-/** For a bundle: mark, lease, record, and the counters of what was signed. */
+/** Rows written for a revocation: the certificate, its overlay item and that one's index, its line in the audit. */
+export const ROWS_PER_REVOCATION = 4
+/** The item once more, when the last old answer has ended and it is deleted. */
+export const ROWS_LATER = 1
+/** The plan is read by each statement of a transaction. */
+export const READS_PER_REVOCATION = 30
+/** Octets kept in D1: the audit for ever, the overlay item for a while. */
+export const OCTETS_PER_REVOCATION = 300
+/** For a bundle: mark, plan, lease, record, and the counters of what was signed. */
 const ROWS_PER_BUNDLE = 6
 /** For a transaction of up to 2,000 rows: sequence and position, the run and its time, the audit's numbering. */
 const REVOCATIONS_PER_TRANSACTION = 2_000
 const ROWS_PER_TRANSACTION = 6
-/** The plan is read by each statement of a transaction. */
-const READS_PER_REVOCATION = 16
-/** Octets kept in D1: the audit for ever, the overlay item for a while. */
-const OCTETS_PER_REVOCATION = 250
 
 /** Where nothing was measured yet. */
 const ASSUMED = { revocationsPerSecond: 5_000, bundlesPerSecond: 5 } as const
