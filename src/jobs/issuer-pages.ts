@@ -3,8 +3,8 @@
  * may have died of it, or come back with an older one after the next. Without a page of its own a cold isolate needs the record.
  */
 import type { Clock, DerivedStore, StatusStore } from '../ports/ports.ts'
-import type { RecoveryStore } from '../ports/recovery-store.ts'
 import type { IssuerRecord, Sequence } from '../ports/records.ts'
+import type { RecoveryStore } from '../ports/recovery-store.ts'
 
 /** Longer than anybody lives who might still write an older page. */
 const WATCHED_MS = 3_600_000

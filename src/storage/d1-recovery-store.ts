@@ -65,7 +65,10 @@ export class D1RecoveryStore implements RecoveryStore {
     return rows.map((row) => numberIn(row, 'id'))
   }
 
-  async reconfiguredSince(configRev: Sequence, limit: number): Promise<{ id: number; configRev: Sequence }[]> {
+  async reconfiguredSince(
+    configRev: Sequence,
+    limit: number,
+  ): Promise<{ id: number; configRev: Sequence }[]> {
     const statement = this.#db.prepare(RECONFIGURED).bind(configRev, limit)
     const rows = await query(this.#db, statement, this.#timeoutMs)
     return rows.map((row) => ({ id: numberIn(row, 'id'), configRev: numberIn(row, 'config_rev') }))
