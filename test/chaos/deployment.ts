@@ -1,6 +1,7 @@
 /** The script carried out by processes that die: what is not acknowledged is repeated, the cron comes once a minute, clients never stop asking. */
 
 import { fanOut, type ResignQueue } from '../../src/jobs/fan-out.ts'
+import { repairIssuerPages } from '../../src/jobs/issuer-pages.ts'
 import { runScheduled } from '../../src/jobs/scheduled.ts'
 import { PAGING_RULES, pageIssuers } from '../../src/overlay/paging.ts'
 import { publish } from '../../src/overlay/publisher.ts'
@@ -10,6 +11,7 @@ import type { FanOutStore } from '../../src/ports/fan-out-store.ts'
 import type { Answer } from '../../src/responder/answer.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { D1FanOutStore } from '../../src/storage/d1-fan-out-store.ts'
+import { decodeIssuerPage, encodeIssuerPage } from '../../src/storage/issuer-page.ts'
 import { EPOCH, Random } from '../support/clock.ts'
 import { Actor, InterferedDatabase, type PortName } from '../support/faults.ts'
 import type { Place, World } from '../support/world.ts'
@@ -270,6 +272,7 @@ export class Deployment implements Fate {
     overlayStore,
     directory,
     derived,
+    recovery,
     slots,
     admin,
   }: Isolate): Promise<void> {
@@ -294,6 +297,15 @@ export class Deployment implements Fate {
       isFannedOut: this.#isQueued,
       canaries: async () => undefined,
       pageIssuers: () => pageIssuers({ directory, derived, clock }, SOON_QUIET),
+      issuerPages: () =>
+        repairIssuerPages({
+          recovery,
+          status: ports.status,
+          derived,
+          clock,
+          encodePage: encodeIssuerPage,
+          decodePage: decodeIssuerPage,
+        }),
       overlay: overlayStore,
       slots: {
         startGrowth: (now: number) => slots.startGrowth(now, MAX_SLOT_ENTRIES),
