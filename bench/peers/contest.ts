@@ -1,6 +1,6 @@
 /** Measures all contestants in turns. A row that answers wrongly once is void, and the others go on. */
 import type { Exchange } from '../load.ts'
-import { best, mustBeSound, type Outcome, type Round, type Seen, turns } from './figures.ts'
+import { best, leastProcessor, mustBeSound, type Outcome, type Round, type Seen, turns } from './figures.ts'
 
 export interface Names {
   readonly responder: string
@@ -116,9 +116,11 @@ export async function contest(contestants: readonly Contestant[], options: Conte
 
 export function outcomesOf(rows: readonly Row[]): Map<string, Outcome> {
   return new Map(
-    rows.map(({ name, best: top, void: missing }) => [
+    rows.map(({ name, rounds, best: top, void: missing }) => [
       name,
-      top === undefined ? { missing: `void: ${missing ?? 'nothing was measured'}` } : { best: top },
+      top === undefined
+        ? { missing: `void: ${missing ?? 'nothing was measured'}` }
+        : { best: top, processor: leastProcessor(rounds) },
     ]),
   )
 }
@@ -145,6 +147,7 @@ async function measure(
       perSecond: answers / duration,
       p50,
       p99,
+      processor: used / answers,
       serverShare: used / 1e6 / duration,
       loadShare: processor / duration,
     },

@@ -6,7 +6,9 @@ export interface Round {
   /** Milliseconds. */
   readonly p50: number
   readonly p99: number
-  /** Share of one core that the server used; NaN where the system does not tell. */
+  /** Microseconds of processor time that the server used for an answer; NaN where the system does not tell. */
+  readonly processor: number
+  /** Share of one core that the server used in all. */
   readonly serverShare: number
   /** The same of the load generator: near 1 it was the limit, and not the server. */
   readonly loadShare: number
@@ -18,6 +20,11 @@ export function best(rounds: readonly Round[]): Round | undefined {
     (top, round) => (top === undefined || round.perSecond > top.perSecond ? round : top),
     undefined,
   )
+}
+
+/** The least processor time for an answer: the steadier figure when others are at work on the machine. */
+export function leastProcessor(rounds: readonly Round[]): number {
+  return rounds.length === 0 ? Number.NaN : Math.min(...rounds.map(({ processor }) => processor))
 }
 
 /**
@@ -66,12 +73,15 @@ export interface Target {
   readonly wanted: number
 }
 
-/** Best round of a row, or why there is none. */
-export type Outcome = { readonly best: Round } | { readonly missing: string }
+/** Of a row: its best round and its least processor time, or why there is none. */
+export type Outcome = { readonly best: Round; readonly processor: number } | { readonly missing: string }
 
 export interface Judged extends Target {
   readonly verdict: 'reached' | 'not reached' | 'not measured'
+  /** Of answers a second. */
   readonly ratio?: number
+  /** The same by processor time: how many times ours could answer in the time that the other one uses. */
+  readonly byProcessor?: number
   readonly why?: string
 }
 
@@ -88,12 +98,14 @@ export function judge(target: Target, outcomes: ReadonlyMap<string, Outcome>): J
   if (ours === undefined || theirs === undefined || 'missing' in ours || 'missing' in theirs)
     return { ...target, verdict: 'not measured' }
   const ratio = ours.best.perSecond / theirs.best.perSecond
-  return { ...target, verdict: ratio >= target.wanted ? 'reached' : 'not reached', ratio }
+  const byProcessor = theirs.processor / ours.processor
+  return { ...target, verdict: ratio >= target.wanted ? 'reached' : 'not reached', ratio, byProcessor }
 }
 
 /** Two decimals, cut and not rounded: 0.799 is not 0.80. */
-export function describe({ what, verdict, ratio, wanted, why }: Judged): string {
+export function describe({ what, verdict, ratio, byProcessor = Number.NaN, wanted, why }: Judged): string {
   const cut = (value: number) => (Math.floor(value * 100 + 1e-9) / 100).toFixed(2)
   if (ratio === undefined) return `${what}: not measured (${why ?? 'no figure'}), wanted ${cut(wanted)}`
-  return `${what}: ${verdict}: ${cut(ratio)}, wanted ${cut(wanted)}`
+  const processor = Number.isFinite(byProcessor) ? ` (by processor time ${cut(byProcessor)})` : ''
+  return `${what}: ${verdict}: ${cut(ratio)}, wanted ${cut(wanted)}${processor}`
 }

@@ -17,8 +17,12 @@ export const SAMPLE_GROWTH = 1.35
 export const LOAD_GENERATOR: 'wrk' | 'node' =
   spawnSync('wrk', ['--version']).error === undefined ? 'wrk' : 'node'
 
-/** Requests as octets, each after a line with its length: `args[1]`. A response function makes wrk keep bodies for it. */
+/**
+ * Requests as octets, each after a line with its length: `args[1]`. A response function makes wrk keep bodies for it. What wrk does by
+ * itself before it begins is to connect and say nothing, which hangs a responder that takes one connection at a time.
+ */
 const WRK_SCRIPT = `
+function wrk.resolve(host, service) wrk.addrs = wrk.lookup(host, service) end
 local made, at, next, threads = {}, 0, 1, {}
 answers, others, kept = 0, 0, ""
 function setup(thread) threads[#threads + 1] = thread end

@@ -1,6 +1,6 @@
 /** The peers as Debian has them, each a process of its own on the servers' core. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { formatPEM } from '../../src/pkix/pem.ts'
@@ -16,6 +16,8 @@ export interface Program {
   /** What it says of itself. */
   readonly version: string
   processorTime(): number
+  /** Ends it and starts it again, behind the same port. */
+  restart(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -36,7 +38,11 @@ export interface Peer {
   start(options: ProgramOptions): Promise<Program>
 }
 
-/** `openssl ocsp -port`: one process, one connection at a time, one exchange each; signs every answer. */
+/**
+ * `openssl ocsp -port`: one process, one connection at a time, one exchange each; signs every answer. A connection that ends
+ * without a request makes OpenSSL 3.0 read it for ever, and nobody else is answered: the load must not make one, and when it
+ * stops it may, so the program is started anew before each measurement.
+ */
 const OPENSSL: Peer = {
   name: 'openssl ocsp',
   missing: () => absent('openssl', ['version'], 'openssl'),
@@ -54,7 +60,12 @@ const OPENSSL: Peer = {
     const port = await freePort()
     const signer = ['-rsigner', file('responder.pem'), '-rkey', file('key.pem'), '-CA', file('ca.pem')]
     const args = ['ocsp', '-port', `${port}`, '-index', file('index.txt'), ...signer, '-ndays', '7']
-    return await run('openssl', [...args, '-ignore_err'], port, core, printed('openssl', ['version']))
+    return await run(
+      'openssl',
+      [...args, '-ignore_err'],
+      { port, core, folder },
+      printed('openssl', ['version']),
+    )
   },
 }
 
@@ -67,7 +78,12 @@ const CFSSL: Peer = {
     writeFileSync(responses, answers.map((der) => `${Buffer.from(der).toString('base64')}\n`).join(''))
     const port = await freePort()
     const args = ['ocspserve', '-address', '127.0.0.1', '-port', `${port}`, '-responses', responses]
-    return await run('cfssl', [...args, '-loglevel', '5'], port, core, printed('cfssl', ['version']))
+    return await run(
+      'cfssl',
+      [...args, '-loglevel', '5'],
+      { port, core, folder },
+      printed('cfssl', ['version']),
+    )
   },
 }
 
@@ -112,7 +128,7 @@ http {
 `,
     )
     const args = ['-p', folder, '-c', configuration, '-e', join(folder, 'error.log')]
-    return await run(nginxProgram(), args, port, core, printed(nginxProgram(), ['-v']))
+    return await run(nginxProgram(), args, { port, core, folder }, printed(nginxProgram(), ['-v']))
   },
 }
 
@@ -139,40 +155,51 @@ function printed(program: string, args: readonly string[]): string {
 async function run(
   program: string,
   args: readonly string[],
-  port: number,
-  core: number | undefined,
+  { port, core, folder }: { port: number; core: number | undefined; folder: string },
   version: string,
 ): Promise<Program> {
   const [command, line] = pinned(core, program, args)
-  const child = spawn(command, line, { stdio: ['ignore', 'ignore', 'pipe'] })
-  let written = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    written = (written + chunk.toString()).slice(-1000)
-  })
-  const ended = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve())
-    child.once('error', (error) => {
-      written += error.message
-      resolve()
-    })
-  })
-  const deadline = Date.now() + START_MS
-  while (!(await listens(port))) {
-    if (child.pid === undefined || child.exitCode !== null || Date.now() > deadline) {
-      await end(child, ended)
-      throw new Error(`${program} did not come up: ${written.trim()}`)
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
+  // A file, because some write a line for each exchange, and a pipe would have to be emptied by the process that measures.
+  const log = join(folder, 'stderr')
+  let running = await launch(command, line, port, log)
   return {
     port,
     version,
-    processorTime: () => processorTime(child.pid),
-    stop: () => end(child, ended),
+    processorTime: () => processorTime(running.child.pid),
+    async restart() {
+      await end(running)
+      running = await launch(command, line, port, log)
+    },
+    stop: () => end(running),
   }
 }
 
-async function end(child: ChildProcess, ended: Promise<void>): Promise<void> {
+interface Running {
+  readonly child: ChildProcess
+  readonly ended: Promise<void>
+}
+
+async function launch(command: string, args: readonly string[], port: number, log: string): Promise<Running> {
+  const stderr = openSync(log, 'w')
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', stderr] })
+  closeSync(stderr)
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve())
+    child.once('error', () => resolve())
+  })
+  const running = { child, ended }
+  const deadline = Date.now() + START_MS
+  while (!(await listens(port))) {
+    if (child.pid === undefined || child.exitCode !== null || Date.now() > deadline) {
+      await end(running)
+      throw new Error(`${command} did not come up: ${readFileSync(log, 'utf8').trim().slice(-500)}`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  return running
+}
+
+async function end({ child, ended }: Running): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
   const timer = setTimeout(() => child.kill('SIGKILL'), 5_000)
   await ended

@@ -1,6 +1,6 @@
 /** What a run says, for people. */
 import type { Row } from './contest.ts'
-import { describe, type Judged } from './figures.ts'
+import { describe, type Judged, leastProcessor } from './figures.ts'
 import type { SelfTime } from './profile.ts'
 
 /** Above it, the load generator may have been the limit. */
@@ -38,14 +38,30 @@ export interface Report {
 }
 
 export function table(rows: readonly Row[]): string {
-  const heads = ['responder', 'answers from', 'connections', 'method', 'per second', 'p50 ms', 'p99 ms']
+  const heads = [
+    'responder',
+    'answers from',
+    'connections',
+    'method',
+    'per second',
+    'p50 ms',
+    'p99 ms',
+    'us each',
+  ]
   const lines = [
     [...heads, 'server', 'load', ''],
-    ...rows.map(({ responder, from, connections, method, best, void: why }) => {
+    ...rows.map(({ responder, from, connections, method, rounds, best, void: why }) => {
       const names = [responder, from, connections, method]
-      if (best === undefined) return [...names, '-', '-', '-', '-', '-', `void: ${why ?? ''}`]
+      if (best === undefined) return [...names, '-', '-', '-', '-', '-', '-', `void: ${why ?? ''}`]
       const { perSecond, p50, p99, serverShare, loadShare } = best
-      const figures = [perSecond.toFixed(0), p50.toFixed(2), p99.toFixed(2), percent(serverShare)]
+      const processor = leastProcessor(rounds)
+      const figures = [
+        perSecond.toFixed(0),
+        p50.toFixed(2),
+        p99.toFixed(2),
+        micros(processor),
+        percent(serverShare),
+      ]
       return [...names, ...figures, percent(loadShare), loadShare > BUSY ? 'limited by the load' : '']
     }),
   ]
@@ -79,6 +95,10 @@ export function text({ rows, targets, absent, profiles, machine, quick, versions
       `the machine was busy (load ${before.toFixed(1)} and ${after.toFixed(1)} on ${machine.cores} cores)`,
     )
   return lines.join('\n')
+}
+
+function micros(time: number): string {
+  return Number.isFinite(time) ? time.toFixed(0) : '-'
 }
 
 function percent(share: number): string {

@@ -29,8 +29,14 @@ export interface Field {
   /** Programs that are here, and what they say of themselves. */
   readonly versions: Readonly<Record<string, string>>
   /** Peers that are not, with the reason. */
-  readonly absent: readonly { readonly peer: Peer['name']; readonly reason: string }[]
+  readonly absent: readonly Absent[]
   stop(): Promise<void>
+}
+
+export interface Absent {
+  /** Who, and which of its rows if not all. */
+  readonly peer: string
+  readonly reason: string
 }
 
 /** @param core of all servers */
@@ -68,7 +74,7 @@ export async function enter(
     stops.push(() => bare.stop())
 
     const programs = new Map<Peer['name'], Program>()
-    const absent: { peer: Peer['name']; reason: string }[] = []
+    const absent: Absent[] = []
     for (const [i, peer] of PEERS.entries()) {
       const own = join(folder, `peer-${i}`)
       mkdirSync(own)
@@ -83,11 +89,35 @@ export async function enter(
       }
     }
     const versions = Object.fromEntries([...programs].map(([name, { version }]) => [name, version]))
-    const contestants = line(world, serials, { ours, unbudgeted, bare, programs })
+    const contestants: Contestant[] = []
+    for (const contestant of line(world, serials, { ours, unbudgeted, bare, programs })) {
+      const reason = await whyNot(contestant)
+      if (reason === undefined) contestants.push(contestant)
+      else absent.push({ peer: nameOf(contestant), reason })
+    }
     return { contestants, versions, absent, stop }
   } catch (error) {
     await stop()
     throw error
+  }
+}
+
+/** One exchange, alone: a peer that does not answer a method at all is left out with the reason. */
+async function whyNot({ port, exchanges, asked, check }: Contestant): Promise<string | undefined> {
+  const [exchange] = exchanges()
+  if (exchange === undefined) return 'there is nothing to ask'
+  asked(1)
+  const { path, body } = exchange
+  const headers = { 'Content-Type': 'application/ocsp-request' }
+  const init = body === undefined ? {} : { method: 'POST', headers, body: Buffer.from(body) }
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, init)
+    const der = new Uint8Array(await response.arrayBuffer())
+    if (response.status !== 200) return `it answers HTTP ${response.status}`
+    check(der)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
   }
 }
 
@@ -195,7 +225,7 @@ function line(
   add(each(OURS, FROM.memory), ours, lists.single, from(ours, beat, 'memory'))
   add(each(OURS, FROM.nonce), unbudgeted, lists.nonces, from(unbudgeted, beatUnbudgeted, 'live'))
   add(each('cfssl ocspserve', FROM.one), cfssl, lists.single)
-  add(each('openssl ocsp', FROM.signs), openssl, lists.single)
+  add(each('openssl ocsp', FROM.signs), openssl, lists.single, { prepare: async () => openssl?.restart() })
   return rows
 }
 

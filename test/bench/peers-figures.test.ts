@@ -3,6 +3,7 @@ import {
   best,
   describe,
   judge,
+  leastProcessor,
   mustBeSound,
   type Outcome,
   percentile,
@@ -14,6 +15,7 @@ const round = (perSecond: number, p99 = 1): Round => ({
   perSecond,
   p50: 0.5,
   p99,
+  processor: 1e6 / perSecond,
   serverShare: 1,
   loadShare: 0.3,
 })
@@ -45,6 +47,15 @@ group('the best round', () => {
 
   test('of no rounds is none', () => {
     expect(best([])).toBeUndefined()
+  })
+
+  test('is not asked for the processor time, of which the least counts', () => {
+    const rounds = [
+      { ...round(300), processor: 90 },
+      { ...round(200), processor: 70 },
+    ]
+    expect(leastProcessor(rounds)).toBe(70)
+    expect(leastProcessor([])).toBeNaN()
   })
 })
 
@@ -81,6 +92,7 @@ group('what makes a measurement void', () => {
 
 group('targets', () => {
   const target = { what: 'POST', ours: 'a', theirs: 'b', wanted: 0.8 }
+  const row = (perSecond: number, processor = 100): Outcome => ({ best: round(perSecond), processor })
   const outcomes = (ours: Outcome, theirs: Outcome) =>
     new Map([
       ['a', ours],
@@ -88,21 +100,21 @@ group('targets', () => {
     ])
 
   test('are reached by a ratio that is as high as wanted', () => {
-    const judged = judge(target, outcomes({ best: round(800) }, { best: round(1000) }))
+    const judged = judge(target, outcomes(row(800, 125), row(1000, 100)))
     expect(judged).toMatchObject({ verdict: 'reached', ratio: 0.8 })
-    expect(describe(judged)).toBe('POST: reached: 0.80, wanted 0.80')
+    expect(describe(judged)).toBe('POST: reached: 0.80, wanted 0.80 (by processor time 0.80)')
   })
 
   test('are not reached by less, and the ratio is not rounded up to what was wanted', () => {
-    const judged = judge(target, outcomes({ best: round(7999) }, { best: round(10_000) }))
+    const judged = judge(target, outcomes(row(7999), row(10_000)))
     expect(judged.verdict).toBe('not reached')
-    expect(describe(judged)).toBe('POST: not reached: 0.79, wanted 0.80')
+    expect(describe(judged)).toBe('POST: not reached: 0.79, wanted 0.80 (by processor time 1.00)')
   })
 
   test('are not measured when a row is void or missing, and the reason is told', () => {
-    const isVoid = judge(target, outcomes({ best: round(1) }, { missing: 'void: 3 exchanges broke' }))
+    const isVoid = judge(target, outcomes(row(1), { missing: 'void: 3 exchanges broke' }))
     expect(describe(isVoid)).toBe('POST: not measured (b: void: 3 exchanges broke), wanted 0.80')
-    const isMissing = judge(target, new Map([['a', { best: round(1) }]]))
+    const isMissing = judge(target, new Map([['a', row(1)]]))
     expect(describe(isMissing)).toBe('POST: not measured (no row "b"), wanted 0.80')
   })
 })
