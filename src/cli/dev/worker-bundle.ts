@@ -25,10 +25,13 @@ const alias = (root: string): Plugin => ({
     })),
 })
 
-/** @throws esbuild's BuildFailure, an Error when wrangler.toml lacks what we need of it */
-export async function buildWorker(root = PACKAGE_ROOT): Promise<WorkerBundle> {
+/**
+ * @param entry another module than the one of wrangler.toml, built with the same options
+ * @throws esbuild's BuildFailure, an Error when wrangler.toml lacks what we need of it
+ */
+export async function buildWorker(root = PACKAGE_ROOT, entry?: string): Promise<WorkerBundle> {
   const settings = readTopLevel(await readFile(join(root, 'wrangler.toml'), 'utf8'))
-  const main = settings['main']
+  const main = entry ?? settings['main']
   const compatibilityDate = settings['compatibility_date']
   if (typeof main !== 'string' || typeof compatibilityDate !== 'string') {
     throw new Error(`${join(root, 'wrangler.toml')}: main or compatibility_date is missing`)
