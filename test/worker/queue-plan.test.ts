@@ -92,6 +92,7 @@ test('one scan finds that nothing is due: a row read a slot, and little else', {
 }, async () => {
   const { outcome, messages, read, written } = await plan()
   expect([outcome.remaining, messages]).toEqual([0, 0])
+  expect(written).toBeLessThan(5)
   expect(read).toBeLessThan(SLOTS + 10 * (LARGE.length + SMALL))
 })
 
@@ -120,6 +121,7 @@ test('with all 200,000 due a plan reads each a few times, not each as often as t
     .run()
   const { outcome, messages, read, written, statements } = await plan()
   expect(outcome.remaining).toBe(SLOTS - 2_000)
+  expect([messages, statements <= 6]).toEqual([40, true])
   expect(read).toBeLessThan(9 * SLOTS)
   expect(written).toBeLessThan(2_100)
 })
