@@ -10,6 +10,7 @@ import { type Runtime, startRuntime } from '../../src/cli/dev/runtime.ts'
 import { PACKAGE_ROOT, type WorkerBundle } from '../../src/cli/dev/worker-bundle.ts'
 import { formatPEM } from '../../src/pkix/pem.ts'
 import type { SignatureAlgorithm } from '../../src/ports/records.ts'
+import { processorTime } from '../processor-time.ts'
 import { type CA, makeCA } from './ca.ts'
 import { type HeapPeak, HeapWatch } from './heap-watch.ts'
 import { BARE_PATH, type BareSigning, METER_PATH, type MeterReading } from './meter.ts'
@@ -17,8 +18,8 @@ import { addReadings } from './readings.ts'
 import { type Verified, verifyAnswers } from './verify.ts'
 
 const ISSUER = 'cycle'
-/** Each about 20 ms (P-256) or 100 ms (RSA) of bare signing, between the runs of the cron job. */
-const BARE_SIGNATURES = { ecdsa: 500, rsa: 100 }
+/** Each about 70 ms of bare signing, between the runs of the cron job. */
+const BARE_SIGNATURES = { ecdsa: 2_000, rsa: 100 }
 
 export interface CycleOptions {
   readonly bundle: WorkerBundle
@@ -42,8 +43,10 @@ export interface Cycle {
   readonly runs: number
   readonly signMs: number
   readonly signReading: MeterReading
-  /** Microseconds of one bare signature in the same isolate: the median of measurements between the runs. */
-  readonly bareMicroseconds: number
+  /** Processor time of workerd in them, ms; NaN where /proc does not tell. */
+  readonly signProcessorMs: number
+  /** Bare signing in the same isolate, between the runs. */
+  readonly bare: BareSigning & { readonly processorMs: number }
   /** As it is at the end; the issuer began with 0. */
   readonly k: number
   /** What an additional run of the cron job still signed: 0 when everything is settled. */
@@ -91,7 +94,7 @@ export async function runCycle(options: CycleOptions): Promise<Cycle> {
 }
 
 async function runStages(
-  { certificates, algorithm, verify, progress }: CycleOptions,
+  options: CycleOptions,
   runtime: Runtime,
   ca: CA,
   files: { readonly index: string; readonly token: string; readonly answers: string },
@@ -100,8 +103,27 @@ async function runStages(
   await runtime.runScheduled(new Date())
   const { hashes } = await addIssuer(ca, runtime.url, files.token)
   const watch = await HeapWatch.start(await runtime.inspector())
-  await meter(runtime)
+  try {
+    return await runWatched(options, runtime, ca, { ...files, hashes }, watch)
+  } finally {
+    watch.close()
+  }
+}
 
+async function runWatched(
+  { certificates, algorithm, verify, progress }: CycleOptions,
+  runtime: Runtime,
+  ca: CA,
+  files: {
+    readonly index: string
+    readonly token: string
+    readonly answers: string
+    readonly hashes: number
+  },
+  watch: HeapWatch,
+): Promise<Cycle> {
+  const { hashes } = files
+  await meter(runtime)
   progress('import')
   let start = performance.now()
   await importIndex(files.index, runtime.url, files.token, certificates)
@@ -120,11 +142,11 @@ async function runStages(
   const { signatures: signedLive } = await meter(runtime)
   return {
     ...{ certificates, algorithm, hashes, importMs, importReading, ...signing, k, unsettled },
-    ...{ verified, signedLive, heap: watch.stop() },
+    ...{ verified, signedLive, heap: watch.peak() },
   }
 }
 
-async function addIssuer({ pki }: CA, url: string, token: string): Promise<{ hashes: number }> {
+export async function addIssuer({ pki }: CA, url: string, token: string): Promise<{ hashes: number }> {
   const { certificate, pkcs8 } = pki.responder
   if (certificate === undefined) throw new Error('the responder has no certificate')
   const client = new AdminClient({ url, token, tokenFile: '' })
@@ -143,7 +165,7 @@ async function addIssuer({ pki }: CA, url: string, token: string): Promise<{ has
 }
 
 /** By the command line, as an operator does it. */
-async function importIndex(file: string, url: string, token: string, rows: number): Promise<void> {
+export async function importIndex(file: string, url: string, token: string, rows: number): Promise<void> {
   const program = join(PACKAGE_ROOT, 'src/cli/main.ts')
   const command = ['import', 'openssl-index', file, '--issuer', ISSUER, '--url', url, '--json']
   const child = spawn(process.execPath, [program, ...command], {
@@ -168,26 +190,36 @@ async function signAll(
   runtime: Runtime,
   algorithm: SignatureAlgorithm,
   progress: (text: string) => void,
-): Promise<Pick<Cycle, 'runs' | 'signMs' | 'signReading' | 'bareMicroseconds'>> {
+): Promise<Pick<Cycle, 'runs' | 'signMs' | 'signProcessorMs' | 'signReading' | 'bare'>> {
+  const pid = runtime.workerd()?.pid
   let signReading: MeterReading | undefined
-  let [runs, signMs] = [0, 0]
-  const bare = [await bareSigning(runtime, algorithm)]
+  let [runs, signMs, signProcessorMs] = [0, 0, 0]
+  let bare = { count: 0, milliseconds: 0, processorMs: 0 }
+  const signBare = async () => {
+    const before = processorTime(pid)
+    const { count, milliseconds } = await bareSigning(runtime, algorithm)
+    bare = {
+      count: bare.count + count,
+      milliseconds: bare.milliseconds + milliseconds,
+      processorMs: bare.processorMs + (processorTime(pid) - before) / 1000,
+    }
+  }
+  await signBare()
   for (;;) {
     await meter(runtime)
-    const start = performance.now()
+    const [start, before] = [performance.now(), processorTime(pid)]
     await runtime.runScheduled(new Date())
     signMs += performance.now() - start
+    signProcessorMs += (processorTime(pid) - before) / 1000
     const reading = await meter(runtime)
     signReading = signReading === undefined ? reading : addReadings(signReading, reading)
-    bare.push(await bareSigning(runtime, algorithm))
+    await signBare()
     runs += 1
     const left = await unbuilt(runtime)
-    if (left === 0) break
+    if (left === 0) return { runs, signMs, signProcessorMs, signReading, bare }
     if (reading.signatures === 0) throw new Error(`the cron job builds nothing, and ${left} slots are left`)
     progress(`  run ${runs}: ${signReading.signatures} signatures, ${left} slots left`)
   }
-  bare.sort((a, b) => a - b)
-  return { runs, signMs, signReading, bareMicroseconds: bare[bare.length >> 1] ?? Number.NaN }
 }
 
 /** Slots that have never been built or have changed since, and 1 more while an issuer grows. */
@@ -214,14 +246,11 @@ async function checkRecord({ database }: Runtime, certificates: number): Promise
   return k
 }
 
-async function meter({ url }: Runtime): Promise<MeterReading> {
+export async function meter({ url }: Runtime): Promise<MeterReading> {
   return await (await fetch(url + METER_PATH)).json()
 }
 
-/** @returns microseconds a signature */
-async function bareSigning({ url }: Runtime, algorithm: SignatureAlgorithm): Promise<number> {
-  const wanted = algorithm.includes('RSA') ? BARE_SIGNATURES.rsa : BARE_SIGNATURES.ecdsa
-  const answer = await fetch(`${url}${BARE_PATH}?algorithm=${algorithm}&count=${wanted}`)
-  const { count, milliseconds }: BareSigning = await answer.json()
-  return (milliseconds * 1000) / count
+async function bareSigning({ url }: Runtime, algorithm: SignatureAlgorithm): Promise<BareSigning> {
+  const count = algorithm.includes('RSA') ? BARE_SIGNATURES.rsa : BARE_SIGNATURES.ecdsa
+  return await (await fetch(`${url}${BARE_PATH}?algorithm=${algorithm}&count=${count}`)).json()
 }
