@@ -1,7 +1,7 @@
 /** What a deployment needs of the platform's limits. */
 import { countOf } from './cost.ts'
 import type { PlanInput } from './input.ts'
-import { databaseGigabytes, MONTH_DAYS, type Model, tailOf } from './model.ts'
+import { databaseGigabytes, MONTH_DAYS, type Model, overlayOf } from './model.ts'
 
 const DAY = 86_400
 /** A database of D1 (developers.cloudflare.com/d1/platform/limits, 2026-11-21). */
@@ -40,7 +40,7 @@ export function capacityOf(input: PlanInput, { geometry, work, ways }: Model): C
   const cpuMs = countOf(ways.bundles, 'cpuMs', ({ part }) => part === 'build')
   const kv = countOf(ways.bundles, 'kvReads') + countOf(ways.bundles, 'kvWrites')
   const gigabytes = databaseGigabytes(input)
-  const items = tailOf(input)
+  const { kept, tail } = overlayOf(input)
   return {
     slots,
     certificatesInSlot: entries,
@@ -51,8 +51,8 @@ export function capacityOf(input: PlanInput, { geometry, work, ways }: Model): C
     kvOperationsPerSecond: kv / month,
     databaseGigabytes: gigabytes,
     databases: Math.max(1, Math.ceil(gigabytes / DATABASE_GIGABYTES)),
-    overlayItems: items,
-    rootBytes: ROOT_HEADER_BYTES + input.issuers * ROOT_ISSUER_BYTES + items * ROOT_ITEM_BYTES,
+    overlayItems: kept,
+    rootBytes: ROOT_HEADER_BYTES + input.issuers * ROOT_ISSUER_BYTES + tail * ROOT_ITEM_BYTES,
     waiting: work.waiting * slots,
     requestsPerSecond: input.requests / month,
   }

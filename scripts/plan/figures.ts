@@ -13,8 +13,8 @@ export interface Rows {
 
 /** src/storage/certificate-plan.ts CHANGE_STATEMENTS, after requireIssuer of src/http/admin-routes.ts (4 rows). */
 export const RECORDING = {
-  /** Written: RAISE_SEQ writes the issuer and, by trigger, the publisher's position; AUDIT a row and AUTOINCREMENT's own. */
-  call: { read: 25, written: 4 },
+  /** Written: RAISE_SEQ writes the issuer, its index and, by trigger, the publisher's position; AUDIT a row and AUTOINCREMENT's own. */
+  call: { read: 25, written: 5 },
   /** Seven statements make or walk the plan, 2 to 8 rows each. Written: ADD_ROWS. */
   row: { read: 30, written: 1 },
   /** MARK_SLOTS, for each slot that the rows of a call fall into. */
@@ -28,20 +28,34 @@ export const COUNTED_SINGLY = 4
 export const COUNTED_IN = 8
 
 /**
- * One revocation: requireIssuer 4, the plan of one row 62, keep_until 1, requireRow 1. Written: RAISE_SEQ 2, ADD_ITEMS 2 (the row
+ * One revocation: requireIssuer 4, the plan of one row 62, keep_until 1, requireRow 1. Written: RAISE_SEQ 3, ADD_ITEMS 2 (the row
  * and its index), MARK_SLOTS 1, AUDIT 2, CHANGE_ROWS 1.
  */
-export const REVOKING: Rows = { read: 68, written: 8 }
-/** PRUNE in src/storage/d1-overlay-store.ts: each item of the overlay goes once, from the table and its index. */
-export const ITEM_ENDS: Rows = { read: 2, written: 2 }
+export const REVOKING: Rows = { read: 68, written: 9 }
 
-/** src/overlay/publisher.ts, each minute and after each revocation: LEASE 3, the position 1, RECORD 3, one issuer read. */
-export const PUBLISHING: Rows = { read: 8, written: 2 }
+/**
+ * src/overlay/publisher.ts, each minute and after each revocation: LEASE 3, RECORD 3, the position, the issuers that changed, the
+ * pages, segments and floors that the root names (one each at least), READ_TAILS 1, READ_TAIL 7.
+ */
+export const PUBLISHING: Rows = { read: 19, written: 2 }
+/** READ_TAILS counts them, READ_TAIL of src/storage/segment-sql.ts counts once more, sorts and reads. */
+export const TAIL_ITEM: Rows = { read: 4, written: 0 }
 /** ADVANCE, when the issuer has changed since the last root; without a change it reads 4. */
 export const ADVANCING: Rows = { read: 7, written: 1 }
 export const NOT_ADVANCING: Rows = { read: 4, written: 0 }
-/** Each item that the root names is read so often. */
-export const TAIL_ITEM: Rows = { read: 1, written: 0 }
+/** Paging, segmenting and canaries look whether anything is to be done: once a run. */
+export const OVERLAY_UPKEEP: Rows = { read: 9, written: 0 }
+/** SEGMENT_LIMITS of src/overlay/segmenting.ts: the tail becomes a segment at so many items, and so many segments become one. */
+export const TAIL_LIMIT = 2_000
+export const SEGMENTS_MERGED = 8
+/** Each item that goes into a segment is read so often (READ_RANGE, with its index). An estimate: it is a thousandth of the rest. */
+export const SEGMENT_ITEM: Rows = { read: 3, written: 0 }
+/** Octets of an item, and of the values that a segment is cut into (TARGET_BYTES of src/overlay/segment.ts, half full). */
+export const ITEM_BYTES = 16
+export const SEGMENT_VALUE_BYTES = 24_576
+/** PRUNE of src/storage/d1-overlay-store.ts, in a run in which an item ends: it looks at the oldest 5,000. */
+export const ITEMS_LOOKED_AT = 5_000
+export const PRUNED = { lookedAt: { read: 4, written: 0 }, item: { read: 1, written: 1 } }
 
 /** SURVEY of src/storage/slot-rules.ts: every slot; and for each that is due its issuer, its responder and the sorting. */
 export const SURVEY = {
@@ -61,7 +75,7 @@ export const PRUNING = {
   run: { read: 6, written: 1 },
   walked: { read: 1, written: 0 },
   /** DELETE finds each by its key. */
-  deleted: { read: 5, written: 1 },
+  deleted: { read: 7, written: 1 },
   /** AUDIT, in a run that deletes. */
   deletingRun: { read: 5, written: 2 },
 }
@@ -77,7 +91,7 @@ export const BUILDING = {
 }
 /** src/jobs/fan-out.ts and consumer.ts: PLAN for each slot; each run its record; each message its count. */
 export const FANNING_OUT = {
-  slot: { read: 4, written: 1 },
+  slot: { read: 5, written: 1 },
   run: { read: 5, written: 3 },
   message: { read: 5, written: 3 },
 }

@@ -12,12 +12,15 @@ import {
   GROWTH,
   GROWTH_RUNS,
   ISOLATE_HOURS,
-  ITEM_ENDS,
+  ITEM_BYTES,
+  ITEMS_LOOKED_AT,
   LIVE_STATUS,
   MESSAGE_SIGNATURES,
   MESSAGE_SLOTS,
   NOT_ADVANCING,
+  OVERLAY_UPKEEP,
   PAGE_FILL,
+  PRUNED,
   PRUNING,
   PUBLISHING,
   QUEUE_OPERATIONS,
@@ -26,8 +29,12 @@ import {
   ROOT_SECONDS,
   type Rows,
   RUN_RECORD,
+  SEGMENT_ITEM,
+  SEGMENT_VALUE_BYTES,
+  SEGMENTS_MERGED,
   SURVEY,
   TAIL_ITEM,
+  TAIL_LIMIT,
   WALKED_ROWS,
 } from './figures.ts'
 import { bundleBytes, type Geometry, geometryOf, responseBytes } from './geometry.ts'
@@ -127,8 +134,8 @@ export function ownItems(
   const marks = Math.min(touched, work.marks * slots * days)
 
   const publishes = runs + revoked
-  const tail = tailOf(input)
-  const kept = input.revokedPerDay * ((input.validitySeconds + OVERLAY_EXTRA_SECONDS) / DAY)
+  const { tail, kept, merged } = overlayOf(input)
+  const values = segmentValuesPerDay(input) * days
   const changing = Math.min(runs, calls) + revoked
 
   const planned = input.queue ? builds : 0
@@ -138,7 +145,7 @@ export function ownItems(
   const messages = input.queue ? messagesOf(builds / runs, entries * hashes * algorithm.cost) * runs : 0
 
   const deleted = endsPerDay(input) * days
-  const deletingRuns = busyRuns(runs, deleted)
+  const deletingRuns = Math.min(runs, deleted) // certificates end evenly
   const walked = runs * Math.min(WALKED_ROWS, input.certs)
 
   const rows = {
@@ -154,8 +161,10 @@ export function ownItems(
       [changing, ADVANCING],
       [publishes - changing, NOT_ADVANCING],
       [publishes * tail, TAIL_ITEM],
-      [revoked, ITEM_ENDS],
-      [runs * kept, { read: 1, written: 0 }],
+      [runs, OVERLAY_UPKEEP],
+      [Math.min(runs, revoked) * Math.min(ITEMS_LOOKED_AT, kept), PRUNED.lookedAt],
+      [revoked, PRUNED.item],
+      [merged * days, SEGMENT_ITEM],
     ]),
     plan: sum([
       [dueScans, SURVEY.run],
@@ -184,7 +193,7 @@ export function ownItems(
   const cpu = cpuOf(input, geometry, work, days)
   return [
     ...rowItems(rows),
-    { meter: 'kvWrites', part: 'overlay', count: publishes },
+    { meter: 'kvWrites', part: 'overlay', count: publishes + values },
     { meter: 'kvWrites', part: 'build', count: builds },
     { meter: 'kvReads', part: 'overlay', count: publishes },
     { meter: 'kvReads', part: 'build', count: builds },
@@ -212,10 +221,12 @@ function bundleTraffic(input: PlanInput, work: SlotWork, { entries }: Geometry):
   const live = misses * Math.min(1, work.waiting / entries)
   const starts = Math.min(requests, (isolates * MONTH_DAYS * 24) / ISOLATE_HOURS)
   const roots = Math.min(requests, (isolates * MONTH_DAYS * DAY) / ROOT_SECONDS + starts)
-  const perMiss = requestReads({ misses, starts, roots })
+  // Of the segments each data centre reads what is new; the rest stands in its cache.
+  const segments = isolates * segmentValuesPerDay(input) * MONTH_DAYS
+  const reads = requestReads({ misses, starts, roots }) + segments
   return [
     { meter: 'requests', part: 'traffic', count: requests },
-    { meter: 'kvReads', part: 'traffic', count: perMiss },
+    { meter: 'kvReads', part: 'traffic', count: reads },
     { meter: 'rowsRead', part: 'traffic', count: live * LIVE_STATUS.read },
     {
       meter: 'cpuMs',
@@ -306,9 +317,17 @@ export function endsPerDay({ certs, issuedPerDay, lifetimeSeconds }: PlanInput):
   return Math.min(issuedPerDay, certs / (lifetimeSeconds / DAY))
 }
 
-/** Items that each publishing reads from D1: all that changed within a validity. */
-export function tailOf(input: PlanInput): number {
-  return input.revokedPerDay * ((input.validitySeconds + OVERLAY_EXTRA_SECONDS) / DAY)
+/** Items of the overlay: kept at all, in the tail that each publishing reads, and written into segments a day. */
+export function overlayOf(input: PlanInput): { kept: number; tail: number; merged: number } {
+  const kept = input.revokedPerDay * ((input.validitySeconds + OVERLAY_EXTRA_SECONDS) / DAY)
+  if (kept <= TAIL_LIMIT) return { kept, tail: kept, merged: 0 }
+  const merges = input.revokedPerDay / TAIL_LIMIT / SEGMENTS_MERGED
+  return { kept, tail: TAIL_LIMIT / 2, merged: input.revokedPerDay + merges * kept }
+}
+
+/** Values that segments are written into. */
+function segmentValuesPerDay(input: PlanInput): number {
+  return (overlayOf(input).merged * ITEM_BYTES) / SEGMENT_VALUE_BYTES
 }
 
 /** How many different ones of `slots` so many certificates fall into. */
