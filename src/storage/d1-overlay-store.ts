@@ -5,14 +5,7 @@ import type { OverlaySnapshot, Sequence } from '../ports/records.ts'
 import { namedPage, overlayIssuer, RECENT, STANDING } from './d1-directory-store.ts'
 import { type Database, numberIn, query, type StoreOptions, transact } from './database.ts'
 import { corrupt } from './record-codec.ts'
-import {
-  decodeSegment,
-  decodeTail,
-  READ_FLOORS,
-  READ_SEGMENTS,
-  READ_TAIL,
-  READ_TAILS,
-} from './segment-sql.ts'
+import { decodeSegment, decodeTail, READ_FLOORS, READ_LASTING, READ_TAIL, READ_TAILS } from './segment-sql.ts'
 
 const READ_RECENT = `SELECT ${STANDING} FROM ${RECENT} ORDER BY id`
 const READ_ALL = `SELECT ${STANDING} FROM issuers ORDER BY id`
@@ -79,7 +72,7 @@ export class D1OverlayStore implements OverlayStore {
 
   async readOverlay(options?: { readonly all: boolean }): Promise<OverlaySnapshot> {
     const named = options?.all === true ? [READ_ALL, NO_PAGES] : [READ_RECENT, READ_PAGES]
-    const tail = [READ_TAILS, READ_TAIL, READ_SEGMENTS, READ_FLOORS]
+    const tail = [READ_TAILS, READ_TAIL, READ_LASTING, READ_FLOORS]
     const statements = [READ_POSITION, ...named, ...tail].map((sql) => this.#db.prepare(sql))
     const results = await transact(this.#db, statements, this.#timeoutMs)
     const [publisher, issuers, pages, tails, items, segments, floors] = results

@@ -17,8 +17,11 @@ export const READ_TAIL = `
   ), kept AS MATERIALIZED (SELECT id, segmented_seq, sum(items) OVER (ORDER BY items, id) AS room FROM tails)
   SELECT c.issuer, hex(c.serial) AS serial, c.seq
   FROM kept i CROSS JOIN ${IN_TAIL} WHERE i.room <= ${MAX_TAIL} ORDER BY c.issuer, c.seq, c.hash, c.serial`
-export const READ_SEGMENTS =
-  'SELECT version, kind, issuer, bits, probes, seed, count, last_seq, keep_until, stale FROM segments ORDER BY version'
+const SEGMENTS =
+  'SELECT version, kind, issuer, bits, probes, seed, count, last_seq, keep_until, stale FROM segments'
+export const READ_SEGMENTS = `${SEGMENTS} ORDER BY version`
+/** Those that a root has to name: of the others nothing matters any more, and KV may have dropped them. */
+export const READ_LASTING = `${SEGMENTS} WHERE stale = 1 OR keep_until > unixepoch() ORDER BY version`
 export const READ_FLOORS = 'SELECT issuer, sixteenth, floor FROM range_floors ORDER BY issuer, sixteenth'
 
 /** ?1 now. */

@@ -60,6 +60,12 @@ export class LaggingKV {
     return this.#keys.get(key)?.at(-1)?.bytes
   }
 
+  /** The same unless its time is up. */
+  now(key: string): Uint8Array | undefined {
+    const last = this.#keys.get(key)?.at(-1)
+    return last === undefined || last.expirationMs <= this.#options.clock.nowMs() ? undefined : last.bytes
+  }
+
   keys(): string[] {
     return [...this.#keys.keys()]
   }
