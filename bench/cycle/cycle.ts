@@ -10,7 +10,7 @@ import { type Runtime, startRuntime } from '../../src/cli/dev/runtime.ts'
 import { PACKAGE_ROOT, type WorkerBundle } from '../../src/cli/dev/worker-bundle.ts'
 import { formatPEM } from '../../src/pkix/pem.ts'
 import type { SignatureAlgorithm } from '../../src/ports/records.ts'
-import { processorTime } from '../processor-time.ts'
+import { processorTime } from '../servers.ts'
 import { type CA, makeCA } from './ca.ts'
 import { type HeapPeak, HeapWatch } from './heap-watch.ts'
 import { BARE_PATH, type BareSigning, METER_PATH, type MeterReading } from './meter.ts'
@@ -186,7 +186,7 @@ export async function importIndex(file: string, url: string, token: string, rows
 }
 
 /** Runs the cron job until nothing is left, with a little bare signing before each run and after the last. */
-async function signAll(
+export async function signAll(
   runtime: Runtime,
   algorithm: SignatureAlgorithm,
   progress: (text: string) => void,

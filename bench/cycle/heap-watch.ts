@@ -42,14 +42,16 @@ export class HeapWatch {
     this.#ask()
   }
 
-  /** @throws Error when it could not see to the end */
-  stop(): HeapPeak {
-    clearInterval(this.#timer)
+  /** Of the time so far. @throws Error when it could not see all of it */
+  peak(): HeapPeak {
     const problem = this.#problem ?? (this.#samples === 0 ? 'the inspector said nothing' : undefined)
-    this.#problem = 'stopped'
-    this.#socket.close()
     if (problem !== undefined) throw new Error(problem)
     return { ...this.#peak, samples: this.#samples, longestGapMs: Math.round(this.#longestGapMs) }
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    this.#socket.close()
   }
 
   #ask(): void {
