@@ -15,6 +15,7 @@ import { runScheduled } from './jobs/scheduled.ts'
 import { changeCanary, runCanaries } from './overlay/canary.ts'
 import { pageIssuers } from './overlay/paging.ts'
 import { publish, publishChange } from './overlay/publisher.ts'
+import { segmentTail, tendSegments } from './overlay/segmenting.ts'
 import type { Clock, DerivedStore } from './ports/ports.ts'
 import type { Sequence } from './ports/records.ts'
 import { parseKeyEncryptionKey } from './signing/key-custody.ts'
@@ -23,6 +24,7 @@ import { D1AdminStore } from './storage/d1-admin-store.ts'
 import { D1CanaryStore } from './storage/d1-canary-store.ts'
 import { D1FanOutStore } from './storage/d1-fan-out-store.ts'
 import { D1RecoveryStore } from './storage/d1-recovery-store.ts'
+import { D1SegmentStore } from './storage/d1-segment-store.ts'
 import { D1SlotStore } from './storage/d1-slot-store.ts'
 import { withDeadline } from './storage/database.ts'
 import { CacheAPIEdgeCache } from './storage/edge-cache.ts'
@@ -62,7 +64,18 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
     overlay,
     signers,
     live,
-  } = composeResponder({ db: env.DB, derived: kv, cache, clock, random, boundMs, kek, secret, background })
+  } = composeResponder({
+    db: env.DB,
+    derived: kv,
+    cache,
+    clock,
+    random,
+    boundMs,
+    kek,
+    secret,
+    sleep,
+    background,
+  })
   /** What this isolate publishes it also believes at once: a revocation shows where it was made without waiting for KV. */
   const derived: Pick<DerivedStore, 'readRoot' | 'writeRoot' | 'readPage'> = {
     readRoot: () => kv.readRoot(),
@@ -73,6 +86,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
     },
   }
   const publisher = { overlay: overlayStore, derived, clock, random, sleep }
+  const segmenting = { store: new D1SegmentStore(env.DB), derived: kv, clock, random }
   const observe = observer(consoleLog, env.METRICS, settings.logSampleRate, Math.random)
   const places = new D1FanOutStore(env.DB)
   const signing = { slots, status, derived: kv, signers, clock, log: consoleLog }
@@ -120,6 +134,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
           ? overtaken
           : { published: true, publishedAtMs: published.publishedAtMs }
       }
+      await segmentTail(segmenting).catch(() => 0) // after a mass event; if it cannot be done the root says so by a floor
       const published = await publish(publisher)
       return published === undefined ? overtaken : { published: true, ...published }
     },
@@ -159,6 +174,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
     },
     scheduled: () =>
       runScheduled({
+        segments: () => tendSegments(segmenting),
         publish: () => publish(publisher),
         presign: queue === undefined ? signHere : () => plan(queue),
         isFannedOut: queue !== undefined,

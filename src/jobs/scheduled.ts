@@ -1,5 +1,5 @@
 /**
- * The cron job, every minute: heartbeat of the overlay, re-signing within its budget, growth of slots, pruning. Each step
+ * The cron job, every minute: segments and heartbeat of the overlay, re-signing within its budget, growth of slots, pruning. Each step
  * stands alone: what fails is logged and recorded, and the next one runs.
  */
 import type { Published } from '../overlay/publisher.ts'
@@ -14,7 +14,12 @@ const PRUNE_ROWS = 5_000
 /** With a queue, slots are looked over for growth in one run of so many. */
 const GROWTH_RUNS = 10
 
+/** Old changes are dropped in one run of so many: to look for them reads two rows an issuer. */
+const PRUNE_RUNS = 10
+
 export interface ScheduledPorts {
+  /** Moves what is too much for the overlay root into segments. */
+  readonly segments: () => Promise<unknown>
   readonly publish: () => Promise<Published | undefined>
   /** Re-signing: here and now, or planned for a queue; `oversized` when the plan found slots that are to be doubled. */
   readonly presign: () => Promise<PresignOutcome & { readonly oversized?: boolean }>
@@ -48,6 +53,7 @@ export async function runScheduled(ports: ScheduledPorts): Promise<void> {
     }
   }
 
+  await step('segments', ports.segments) // first: the root then names them
   await step('publish', ports.publish)
   const looksForGrowth = !ports.isFannedOut || Math.floor(now / 60) % GROWTH_RUNS === 0
   const grow = () => step('grow', () => ports.slots.startGrowth(now, MAX_SLOT_ENTRIES))
@@ -58,7 +64,8 @@ export async function runScheduled(ports: ScheduledPorts): Promise<void> {
   if (grown !== undefined && grown.length > 0) await step('publish growth', ports.publish)
   await step('directory', ports.pageIssuers)
   await step('issuer pages', ports.issuerPages)
-  await step('prune overlay', () => ports.overlay.pruneOverlay(now))
+  if (Math.floor(now / 60) % PRUNE_RUNS === 0)
+    await step('prune overlay', () => ports.overlay.pruneOverlay(now))
   await step('prune certificates', () => ports.slots.pruneCertificates(now, PRUNE_ROWS))
 
   problems.push(...(signed?.problems ?? []))

@@ -129,6 +129,18 @@ export async function segmentTail(ports: SegmentingPorts, limits = SEGMENT_LIMIT
   return made
 }
 
+/** Floors look at all slots of an issuer that has a filter, and bundles built so long ago are in KV everywhere. */
+const TIDY_EVERY_MINUTES = 10
+const SETTLED_SECONDS = 600
+
+/** What the cron does once a minute, before it publishes. @throws StorageError */
+export async function tendSegments(ports: SegmentingPorts, limits = SEGMENT_LIMITS): Promise<void> {
+  await segmentTail(ports, limits)
+  const nowMs = ports.clock.nowMs()
+  if (Math.floor(nowMs / 60_000) % TIDY_EVERY_MINUTES === 0)
+    await ports.store.raiseFloors(nowMs, Math.floor(nowMs / 1000) - SETTLED_SECONDS)
+}
+
 /** Nothing to do after all: the next one need not wait. */
 function settle(ports: SegmentingPorts, version: number): Promise<boolean> {
   return ports.store.commit(version, { segment: undefined, replaces: [], ranges: [], stale: false })

@@ -60,7 +60,7 @@ export interface SegmentStore {
   drop(): Promise<number>
   /**
    * Where all that a filter holds was built into bundles some time ago, a floor stands for it: for sixteenths of the hashes, and
-   * when all are there for the issuer, whose filters go.
+   * when all are there for the issuer, whose filters go. Drops what `drop` drops.
    * @param settled bundles built by then are in KV everywhere
    * @returns whether anything was raised
    */

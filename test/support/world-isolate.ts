@@ -4,6 +4,7 @@ import { directoryMemory } from '../../src/overlay/directory.ts'
 import type { PublisherPorts } from '../../src/overlay/publisher.ts'
 import { OverlayReader } from '../../src/overlay/reader.ts'
 import { segmentMemory } from '../../src/overlay/segment.ts'
+import type { SegmentingPorts } from '../../src/overlay/segmenting.ts'
 import { SigningError } from '../../src/ports/errors.ts'
 import type {
   Clock,
@@ -14,6 +15,7 @@ import type {
   SlotStore,
   StatusStore,
 } from '../../src/ports/ports.ts'
+import type { SegmentStore } from '../../src/ports/segment-store.ts'
 import { AnswerMemory } from '../../src/responder/answer-memory.ts'
 import { BundleSource } from '../../src/responder/bundle-source.ts'
 import { IssuerDirectory } from '../../src/responder/issuers.ts'
@@ -29,6 +31,7 @@ import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
 import { D1DirectoryStore } from '../../src/storage/d1-directory-store.ts'
 import { D1OverlayStore } from '../../src/storage/d1-overlay-store.ts'
 import { D1RecoveryStore } from '../../src/storage/d1-recovery-store.ts'
+import { D1SegmentStore } from '../../src/storage/d1-segment-store.ts'
 import { D1SlotStore } from '../../src/storage/d1-slot-store.ts'
 import { D1StatusStore } from '../../src/storage/d1-status-store.ts'
 import type { Database } from '../../src/storage/database.ts'
@@ -57,6 +60,7 @@ export interface Variant {
   /** Between the clients and the Worker of a colo. */
   front?(request: Request, inner: () => Promise<Response>, at: FrontPlace): Promise<Response>
   directoryStore?(inner: DirectoryStore, db: Database): DirectoryStore
+  segmentStore?(inner: SegmentStore, db: Database): SegmentStore
   /** False: an answer signed now is not held against the overlay again. */
   readonly recheck?: boolean
 }
@@ -98,6 +102,7 @@ export interface Isolate {
   readonly recovery: D1RecoveryStore
   readonly overlayStore: OverlayStore
   readonly directory: DirectoryStore
+  readonly segmenting: SegmentingPorts
   readonly slots: SlotStore
   readonly derived: DerivedStore
   readonly signers: InterferedSignerPool
@@ -122,6 +127,8 @@ export function makeIsolate(options: IsolateOptions): Isolate {
   const overlayStore = variant?.overlayStore?.(overlayRecord, clock) ?? overlayRecord
   const directoryRecord = new D1DirectoryStore(db, deadline)
   const directory = variant?.directoryStore?.(directoryRecord, options.db) ?? directoryRecord
+  const segmentRecord = new D1SegmentStore(db, deadline)
+  const segments = variant?.segmentStore?.(segmentRecord, options.db) ?? segmentRecord
   const slotRecord = new D1SlotStore(db, deadline)
   const slots = variant?.slotStore?.(slotRecord, options.db) ?? slotRecord
   const kv = new KVDerivedStore(interferedKV(options.kv, hook), clock, deadline)
@@ -155,7 +162,7 @@ export function makeIsolate(options: IsolateOptions): Isolate {
     hook,
   )
   const recovery = new D1RecoveryStore(db, deadline)
-  const missed = new MissedBundles({ recovery, background: keep })
+  const missed = new MissedBundles({ recovery, sleep: async () => undefined, background: keep })
   const bundles = new BundleSource({ derived: kv, cache, missed, background: keep })
   const latestRoot = variant?.recheck === false ? () => undefined : () => overlay.latest
   const admin = new D1AdminStore(db, deadline)
@@ -188,6 +195,7 @@ export function makeIsolate(options: IsolateOptions): Isolate {
     admin: variant?.adminStore?.(admin, options.db) ?? admin,
     overlayStore,
     directory,
+    segmenting: { store: segments, derived: kv, clock, random: () => 0xc0ffee },
     recovery,
     slots,
     derived: kv,

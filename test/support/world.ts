@@ -4,6 +4,7 @@
  * judged as it leaves; `violations` says what was wrong.
  */
 import { publish, publishChange } from '../../src/overlay/publisher.ts'
+import { type SegmentLimits, segmentTail } from '../../src/overlay/segmenting.ts'
 import type { HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
 import type { ChangeResult, NewCertificate, StatusChange } from '../../src/ports/admin-store.ts'
 import type { UnknownPolicy } from '../../src/ports/records.ts'
@@ -33,6 +34,9 @@ export interface WorldOptions {
   /** Goes on from here: its record, issuers, KV and histories, until it is closed. One at a time. */
   readonly from?: World
 }
+
+/** Few changes are much here: most of what is asked about stands in segments and filters. */
+const SMALL_SEGMENTS: SegmentLimits = { tail: 2, massTail: 4, massLive: 8, segments: 2, filters: 2 }
 
 /** How the weather is: shares of port calls that fail or stop, and stores that are away altogether. */
 export interface Weather {
@@ -335,6 +339,8 @@ export class World {
         return undefined
       }
     }
+    await step(() => segmentTail(place.segmenting, SMALL_SEGMENTS))
+    await step(() => place.segmenting.store.raiseFloors(this.clock.nowMs(), this.clock.seconds - 300))
     if (this.variant?.heartbeat !== false) await step(() => publish(place.publisher))
     await step(() => place.slots.startGrowth(this.clock.seconds, maxEntries))
     await step(() => presign(place.presign, { all: false, budget: 60 }))
