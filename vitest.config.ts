@@ -15,7 +15,7 @@ const OTHERS = {
 /**
  * unit: plain Node, seconds. laws: simulations, fault injection, properties, clauses and real bytes, plain Node. cli: the command line, scripts and documentation,
  * mostly child processes. worker: inside workerd with real D1, KV and Cache API. e2e and interop: whole programs as
- * children of the test (the dev command, openssl, GnuTLS), one file at a time because they share two cores.
+ * children of the test (the dev command, openssl, GnuTLS), one file at a time because they share two cores. chaos: processes that are killed, in plain Node and for real.
  */
 export default defineConfig({
   test: {
@@ -26,7 +26,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: [...OTHERS.laws, ...OTHERS.cli, 'test/worker/**', 'test/e2e/**', 'test/interop/**'],
+          exclude: [...OTHERS.laws, ...OTHERS.cli, 'test/{worker,e2e,interop,chaos}/**'],
           testTimeout: 30_000,
         },
       },
@@ -74,6 +74,7 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      { test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], testTimeout: 300_000 } },
       {
         test: {
           name: 'interop',

@@ -40,10 +40,11 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   unit: [BESIDE],
   laws: [BESIDE],
   cli: [BESIDE],
+  chaos: [BESIDE],
   e2e: ['--exclude', SLOW_FILE],
 }
 
-const TESTS: readonly Step[] = ['unit', 'laws', 'cli', 'worker', 'e2e', 'interop'].map((name) => ({
+const TESTS: readonly Step[] = ['unit', 'laws', 'cli', 'worker', 'e2e', 'interop', 'chaos'].map((name) => ({
   name,
   counts: true,
   command: ['vitest', 'run', '--project', name, ...(OPTIONS[name] ?? [])],

@@ -5,7 +5,6 @@ import { repairIssuerPages } from '../../src/jobs/issuer-pages.ts'
 import { runScheduled } from '../../src/jobs/scheduled.ts'
 import { PAGING_RULES, pageIssuers } from '../../src/overlay/paging.ts'
 import { publish } from '../../src/overlay/publisher.ts'
-import { type SegmentLimits, tendSegments } from '../../src/overlay/segmenting.ts'
 import type { HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
 import { bufferSource } from '../../src/pkix/buffer-source.ts'
 import type { FanOutStore } from '../../src/ports/fan-out-store.ts'
@@ -51,7 +50,6 @@ const HASHES: readonly HashAlgorithm[] = ['SHA-1', 'SHA-256', 'SHA-256', 'SHA-1'
 /** So few that there are several messages. */
 const MESSAGE_SIGNATURES = 24
 /** Some minutes without a change, and an issuer stands in pages of the directory. */
-const SOON_CUT: SegmentLimits = { tail: 3, massTail: 6, massLive: 12, segments: 3, filters: 2 }
 const SOON_QUIET = { ...PAGING_RULES, quietMs: 120_000 }
 const SILENT = { event() {} }
 
@@ -273,7 +271,6 @@ export class Deployment implements Fate {
     presign: ports,
     overlayStore,
     directory,
-    segmenting,
     derived,
     recovery,
     slots,
@@ -295,7 +292,6 @@ export class Deployment implements Fate {
         { maxPlanned: 10_000, maxMessage: MESSAGE_SIGNATURES },
       )
     const scheduled = {
-      segments: () => tendSegments(segmenting, SOON_CUT),
       publish: () => publish(publisher),
       presign: this.#isQueued ? plan : presignHere,
       isFannedOut: this.#isQueued,
