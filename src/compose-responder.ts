@@ -38,6 +38,7 @@ export interface ResponderResources {
   /** @throws SigningError */
   readonly kek: () => Uint8Array
   readonly secret: (name: string) => string | undefined
+  readonly sleep: (ms: number) => Promise<void>
   /** Keeps work alive after the answer has left. */
   readonly background: (work: Promise<unknown>) => void
 }
@@ -54,7 +55,7 @@ export interface ComposedResponder {
 }
 
 export function composeResponder(resources: ResponderResources): ComposedResponder {
-  const { db, derived, cache, clock, random, boundMs, kek, secret, background } = resources
+  const { db, derived, cache, clock, random, boundMs, kek, secret, sleep, background } = resources
   const status = new D1StatusStore(db)
   const overlayStore = new D1OverlayStore(db)
   const directory = new D1DirectoryStore(db)
@@ -68,7 +69,7 @@ export function composeResponder(resources: ResponderResources): ComposedRespond
     boundMs,
   )
   const signers = new SignerPool({ keys: status, kek, secret })
-  const missed = new MissedBundles({ recovery: new D1RecoveryStore(db), background })
+  const missed = new MissedBundles({ recovery: new D1RecoveryStore(db), sleep, background })
   const bundles = new BundleSource({ derived, cache, missed, background })
   const live = new LiveSource({
     status,
