@@ -4,6 +4,7 @@
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
+import { RecentlyUsed } from '../ports/recently-used.ts'
 import type { IssuerRecord, Sequence, SignatureAlgorithm } from '../ports/records.ts'
 import type { StatusAnswer } from './answer.ts'
 import type { Asked } from './query.ts'
@@ -14,14 +15,17 @@ const ENTRY_OVERHEAD_BYTES = 600
 /** A copy past its refresh time is looked up again after this long, because a newer one should be on its way. */
 const RECHECK_SECONDS = 30
 
+interface Held {
+  readonly answer: StatusAnswer
+  readonly checkedAt: UnixSeconds
+}
+
 export class AnswerMemory {
-  readonly #answers = new Map<string, { answer: StatusAnswer; checkedAt: UnixSeconds }>()
-  readonly #maxBytes: number
-  #bytes = 0
+  readonly #answers: RecentlyUsed<Held>
 
   /** @param maxBytes what all entries may weigh together; an isolate has 128 MB for everything */
   constructor(maxBytes = 16 * 1024 * 1024) {
-    this.#maxBytes = maxBytes
+    this.#answers = new RecentlyUsed(maxBytes)
   }
 
   /** The answer if it is usable: current, and as new as the overlay demands. */
@@ -30,36 +34,23 @@ export class AnswerMemory {
     if (held === undefined) return undefined
     const { answer } = held
     if (answer.asOf < need || !isCurrent(answer, answer.profile, now) || isOldUnknown(answer, now)) {
-      this.#drop(key, answer)
+      this.#answers.delete(key)
       return undefined
     }
     const wantedAt = refreshAt(answer)
     // Looked up a moment before its time, it is looked up again when it comes: a max-age may end there (R2.11).
     if (now >= wantedAt && (held.checkedAt < wantedAt || now - held.checkedAt >= RECHECK_SECONDS))
       return undefined
-    this.#answers.delete(key)
-    this.#answers.set(key, held)
     return answer
   }
 
   put(key: string, answer: StatusAnswer, now: UnixSeconds): void {
-    const old = this.#answers.get(key)
-    if (old !== undefined) this.#drop(key, old.answer)
-    this.#answers.set(key, { answer: { ...answer, origin: 'memory' }, checkedAt: now })
-    this.#bytes += weight(answer)
-    for (const [oldest, { answer: entry }] of this.#answers) {
-      if (this.#bytes <= this.#maxBytes) break
-      this.#drop(oldest, entry)
-    }
+    this.#answers.set(key, { answer: { ...answer, origin: 'memory' }, checkedAt: now }, weight(answer))
   }
 
   /** After certificates were recorded by this isolate: they are known from now on. */
   forgetUnknown(): void {
-    for (const [key, { answer }] of this.#answers) if (answer.unrecorded) this.#drop(key, answer)
-  }
-
-  #drop(key: string, answer: StatusAnswer): void {
-    if (this.#answers.delete(key)) this.#bytes -= weight(answer)
+    this.#answers.deleteAll(({ answer }) => answer.unrecorded)
   }
 }
 

@@ -9,6 +9,7 @@ import { Bundle } from '../bundle/bundle-format.ts'
 import { bundleKey, slotOf } from '../bundle/slot.ts'
 import type { CertStatus } from '../ocsp/cert-status.ts'
 import type { DerivedStore, EdgeCache } from '../ports/ports.ts'
+import { RecentlyUsed } from '../ports/recently-used.ts'
 import type { Sequence, SignatureAlgorithm } from '../ports/records.ts'
 import { SingleFlight } from '../ports/single-flight.ts'
 import type { Origin, StatusAnswer } from './answer.ts'
@@ -22,6 +23,8 @@ import { isCurrent, refreshAt } from './windows.ts'
 const RECHECK_SECONDS = 30
 /** Bundles in memory together: a quarter of an isolate's 128 MB. */
 const MAX_BYTES = 32 * 1024 * 1024
+/** What a slot weighs beyond its bundle, and an absent one by itself: 10,000 are remembered at most. */
+const SLOT_BYTES = Math.ceil(MAX_BYTES / 10_000)
 /** Reads in flight in one isolate (attack 14: cold slots in flight exhaust the memory). */
 const MAX_READS = 64
 /** Longest stay of a bundle in the data centre's cache. */
@@ -71,9 +74,8 @@ interface Place {
 
 export class BundleSource {
   readonly #ports: BundlePorts
-  readonly #held = new Map<string, Held>()
+  readonly #held = new RecentlyUsed<Held>(MAX_BYTES)
   readonly #flights: SingleFlight<{ bundle: Bundle | undefined; origin: Origin }>
-  #bytes = 0
 
   constructor(ports: BundlePorts) {
     this.#ports = ports
@@ -138,7 +140,7 @@ export class BundleSource {
     const { issuer, at } = query
     const slot = slotOf(asked.hash, at.k)
     const key = bundleKey(issuer.id, at.k, slot, algorithm)
-    const held = this.#touch(key)
+    const held = this.#held.get(key)
     const profile = issuer.policy.profile
     const inMemory =
       held?.bundle === undefined ? undefined : usable(held.bundle, asked, profile, now, 'memory')
@@ -185,31 +187,13 @@ export class BundleSource {
     return { bundle, origin: 'bundle' }
   }
 
-  #touch(key: string): Held | undefined {
-    const held = this.#held.get(key)
-    if (held === undefined) return undefined
-    this.#held.delete(key)
-    this.#held.set(key, held)
-    return held
-  }
-
   /** Never gives up a bundle for an older one: no isolate goes back (law 2). */
   #hold(key: string, bundle: Bundle | undefined, checkedAt: UnixSeconds, absent: boolean): void {
-    const old = this.#held.get(key)?.bundle
+    const old = this.#held.peek(key)?.bundle
     const kept = old !== undefined && (bundle === undefined || isOlder(bundle, old)) ? old : bundle
-    this.#held.delete(key)
-    this.#held.set(key, { bundle: kept, checkedAt, absent })
-    this.#bytes += (kept?.byteLength ?? 0) - (old?.byteLength ?? 0)
-    for (const [oldest, { bundle: entry }] of this.#held) {
-      if (this.#bytes <= MAX_BYTES && this.#held.size <= MAX_SLOTS) break
-      this.#held.delete(oldest)
-      this.#bytes -= entry?.byteLength ?? 0
-    }
+    this.#held.set(key, { bundle: kept, checkedAt, absent }, SLOT_BYTES + (kept?.byteLength ?? 0))
   }
 }
-
-/** Slots remembered, absent ones included. */
-const MAX_SLOTS = 10_000
 
 function opened(bytes: Uint8Array | undefined, issuer: number, k: number, slot: number): Bundle | undefined {
   if (bytes === undefined) return undefined
