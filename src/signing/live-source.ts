@@ -2,6 +2,7 @@
  * Answers signed now. The status comes from a usable bundle entry or from D1's primary; t0 is taken before it is read, and
  * after signing the overlay is asked once more, because a revocation may have been published meanwhile (attack 8).
  */
+import { DERError } from '../asn1/error.ts'
 import { NO_END, type UnixSeconds } from '../asn1/generalized-time.ts'
 import type { SingleResponse } from '../ocsp/basic-response.ts'
 import { encodeResponseData } from '../ocsp/basic-response.ts'
@@ -101,6 +102,16 @@ export class LiveSource {
 
   /** @param mayProve whether a bundle entry will do instead of the record: for what no bundle can answer itself */
   async #produce(query: Query, mayProve: boolean): Promise<StatusAnswer> {
+    try {
+      return await this.#produceOnce(query, mayProve)
+    } catch (error) {
+      // The request was read long before: it is what is recorded that makes no sense (law 4).
+      if (!(error instanceof DERError)) throw error
+      throw new StorageError('corrupt', 'the record cannot be put into a response', { cause: error })
+    }
+  }
+
+  async #produceOnce(query: Query, mayProve: boolean): Promise<StatusAnswer> {
     for (const fromBundles of [mayProve, false]) {
       const t0 = Math.floor(this.#ports.clock.nowMs() / 1000)
       const statuses = await this.#statuses(query, t0, fromBundles)
