@@ -110,12 +110,25 @@ export function errorAnswer(error: unknown): ErrorAnswer {
   return { responseStatus, der: ERROR_RESPONSES[responseStatus], error }
 }
 
+/** The same few moments come again and again: those of the windows of a bundle. */
+const dates = new Map<UnixSeconds, string>()
+const MAX_DATES = 256
+
 /** IMF-fixdate (RFC 9110 5.6.7), always GMT (R2.18). */
 export function httpDate(time: UnixSeconds): string {
-  return new Date(time * 1000).toUTCString()
+  const known = dates.get(time)
+  if (known !== undefined) return known
+  if (dates.size >= MAX_DATES) dates.clear()
+  const made = new Date(time * 1000).toUTCString()
+  dates.set(time, made)
+  return made
 }
 
 async function strongETag(der: Uint8Array): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bufferSource(der)))
-  return `"${Array.from(digest, (octet) => octet.toString(16).padStart(2, '0')).join('')}"`
+  let tag = '"'
+  for (const octet of digest) tag += HEX[octet]
+  return `${tag}"`
 }
+
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'))
