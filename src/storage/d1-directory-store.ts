@@ -61,11 +61,11 @@ export class D1DirectoryStore implements DirectoryStore {
   ): Promise<{ position: Sequence; version: number; issuers: readonly StandingIssuer[] }> {
     const [of, from, to] = rangeOf({ algorithm, octet })
     const statements = [
-      this.#db.prepare(READ_POSITION),
-      this.#db.prepare(READ_VERSION).bind(of, octet),
       this.#db.prepare(READ_PAGE).bind(of, from, to),
+      this.#db.prepare(READ_VERSION).bind(of, octet),
+      this.#db.prepare(READ_POSITION),
     ]
-    const [publisher, page, issuers] = await transact(this.#db, statements, this.#timeoutMs)
+    const [issuers, page, publisher] = await transact(this.#db, statements, this.#timeoutMs)
     const row = publisher?.results[0]
     if (row === undefined) throw corrupt('publisher')
     const named = page?.results[0]
