@@ -77,6 +77,7 @@ export function estimate(
 }
 
 export function describeEstimate(e: Estimate): string[] {
+  if (e.revocations === 0) return []
   const source = (isMeasured: boolean) =>
     isMeasured ? 'as measured in the last runs' : 'assumed: none ran yet'
   return [

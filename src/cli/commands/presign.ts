@@ -60,7 +60,10 @@ export async function signDue(
   try {
     const totals = await repeat(context, issuer, wait, (sum) => {
       const seconds = (Date.now() - started) / 1000
-      const left = sum.built === 0 ? '' : `, about ${formatDuration((seconds * sum.remaining) / sum.built)}`
+      const left =
+        sum.built === 0 || sum.remaining === 0
+          ? ''
+          : `, about ${formatDuration((seconds * sum.remaining) / sum.built)}`
       progress?.update(
         0,
         `${formatCount(sum.signatures, 'signature')}, ${formatRate(sum.signatures, started)}, ` +

@@ -83,7 +83,7 @@ async function revokeMany(context: Context, options: RevokeManyOptions): Promise
     for (const line of [...describeCounts(issuer, counts, 'would revoke'), ...describeEstimate(expected)])
       context.output.note(line)
     if (counts.changed + counts.added === 0 && source.kind === 'query')
-      return print(context, issuer, counts, false)
+      return print(context, issuer, counts, { isStopped: false, isSigned: false })
     await confirm(issuer, counts)
   }
   return execute(context, issuer, job, options.wait === true)
@@ -112,7 +112,7 @@ async function execute(context: Context, issuer: Issuer, job: MassJob, wait: boo
       }
     }
   }
-  const code = print(context, issuer, counts, stop.signal.aborted)
+  const code = print(context, issuer, counts, { isStopped: stop.signal.aborted, isSigned: wait })
   if (!wait || stop.signal.aborted) return code
   const { built, failed, remaining } = await signDue(context, issuer.name, true)
   output.note(`signed: ${formatCount(built, 'bundle')}, ${failed} failed, ${remaining} left`)
@@ -137,11 +137,16 @@ function printTrial({ output }: Context, issuer: Issuer, counts: MassCounts, exp
   return isClean(counts) ? EXIT.good : EXIT.no
 }
 
-function print({ output }: Context, issuer: Issuer, counts: MassCounts, isStopped: boolean): ExitCode {
+function print(
+  { output }: Context,
+  issuer: Issuer,
+  counts: MassCounts,
+  { isStopped, isSigned }: { isStopped: boolean; isSigned: boolean },
+): ExitCode {
   output.result({ issuer: issuer.name, dryRun: false, stopped: isStopped, ...counts }, () => [
     ...describeCounts(issuer, counts, 'revoked'),
     ...(isStopped ? ['stopped: the same command goes on where it was'] : []),
-    ...(counts.changed + counts.added > 0
+    ...(counts.changed + counts.added > 0 && !isSigned
       ? [`Sign them now, instead of by and by: edge-ocsp presign --wait --issuer ${issuer.name}`]
       : []),
   ])
