@@ -56,8 +56,6 @@ export interface CampaignOptions {
   /** Stops at the first failure. */
   readonly first?: boolean
   readonly onRun?: (result: RunResult, plan: Plan) => void
-  /** Takes every `of`th run, beginning with this one. */
-  readonly part?: { readonly index: number; readonly of: number }
 }
 
 /** Of an undisturbed run with or without the queue. */
@@ -122,13 +120,12 @@ async function undisturbedRuns(seed: number) {
 }
 
 export async function campaign(options: CampaignOptions): Promise<CampaignReport> {
-  const { variant, part = { index: 0, of: 1 } } = options
+  const { variant } = options
   const undisturbed = await undisturbedRuns(options.seed)
   const plans = plansOf(undisturbed.calls, options)
   const results: RunResult[] = []
   const failures: Failure[] = []
-  for (const [index, plan] of plans.entries()) {
-    if (index % part.of !== part.index) continue
+  const carryOut = async (plan: Plan): Promise<boolean> => {
     const expected = undisturbed.states.get(plan.queued)
     const judged: RunOptions = {
       ...(expected === undefined ? {} : { expected }),
@@ -137,10 +134,14 @@ export async function campaign(options: CampaignOptions): Promise<CampaignReport
     const result = await run(plan, judged)
     results.push(result)
     options.onRun?.(result, plan)
-    if (result.problem === undefined) continue
+    if (result.problem === undefined) return true
     failures.push(await explained(plan, result, judged))
-    if (options.first === true) break
+    return options.first !== true
   }
+  for (const plan of plans) if (!(await carryOut(plan))) break
+  // What another fault has kept from being met is tried once more, alone and the first time that it comes.
+  if (variant === undefined)
+    for (const plan of unmet(undisturbed.calls, results, options)) if (!(await carryOut(plan))) break
   return summary(undisturbed.calls, results, failures)
 }
 
@@ -154,6 +155,25 @@ async function explained(
   return again.problem === undefined
     ? { plan, problem, history }
     : { plan: short, problem: again.problem, history: again.history }
+}
+
+/** A plan for each kind of call that no process was killed at, before or after. Fewer faults than there are kinds: none. */
+function unmet(
+  calls: readonly KnownCall[],
+  results: readonly RunResult[],
+  { faults, seed }: CampaignOptions,
+): Plan[] {
+  const met = new Set(results.flatMap((result) => result.met).map((one) => `${kindOf(one)} ${one.fault}`))
+  const first = new Map(calls.toReversed().map((call) => [kindOf(call), call]))
+  const kills = (['kb', 'ka'] as const).flatMap((fault) =>
+    [...first.values()].flatMap((call) => (met.has(`${kindOf(call)} ${fault}`) ? [] : [{ ...call, fault }])),
+  )
+  if (first.size * 2 > faults) return []
+  return kills.map(({ phase, kind, nth, fault, queued }) => ({
+    seed,
+    queued,
+    faults: [{ phase, kind, nth, fault }],
+  }))
 }
 
 function summary(

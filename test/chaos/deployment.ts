@@ -5,6 +5,7 @@ import { repairIssuerPages } from '../../src/jobs/issuer-pages.ts'
 import { runScheduled } from '../../src/jobs/scheduled.ts'
 import { PAGING_RULES, pageIssuers } from '../../src/overlay/paging.ts'
 import { publish } from '../../src/overlay/publisher.ts'
+import { type SegmentLimits, tendSegments } from '../../src/overlay/segmenting.ts'
 import type { HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
 import { bufferSource } from '../../src/pkix/buffer-source.ts'
 import type { FanOutStore } from '../../src/ports/fan-out-store.ts'
@@ -51,6 +52,8 @@ const HASHES: readonly HashAlgorithm[] = ['SHA-1', 'SHA-256', 'SHA-256', 'SHA-1'
 const MESSAGE_SIGNATURES = 24
 /** Some minutes without a change, and an issuer stands in pages of the directory. */
 const SOON_QUIET = { ...PAGING_RULES, quietMs: 120_000 }
+/** Few changes are much here: most of what is asked about stands in segments and filters. */
+const SMALL_SEGMENTS: SegmentLimits = { tail: 2, massTail: 4, massLive: 8, segments: 2, filters: 2 }
 const SILENT = { event() {} }
 
 export class Deployment implements Fate {
@@ -273,6 +276,7 @@ export class Deployment implements Fate {
     directory,
     derived,
     recovery,
+    segmenting,
     slots,
     admin,
   }: Isolate): Promise<void> {
@@ -292,6 +296,7 @@ export class Deployment implements Fate {
         { maxPlanned: 10_000, maxMessage: MESSAGE_SIGNATURES },
       )
     const scheduled = {
+      segments: () => tendSegments(segmenting, SMALL_SEGMENTS),
       publish: () => publish(publisher),
       presign: this.#isQueued ? plan : presignHere,
       isFannedOut: this.#isQueued,
