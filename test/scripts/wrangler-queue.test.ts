@@ -1,0 +1,89 @@
+/** The block of wrangler.toml that turns the queue on: as it stands it is no part of the deployment; uncommented it is a right one. */
+import { execFile } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { DEAD_LETTER_SUFFIX } from '../../src/jobs/consumer.ts'
+
+const run = promisify(execFile)
+const ROOT = join(import.meta.dirname, '../..')
+const TOML = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8')
+const FOLDER = join(ROOT, '.wrangler', 'queue-test')
+/** Beside the real one: paths in it are relative to it. */
+const CONFIG = join(ROOT, '.wrangler-queue-test.toml')
+const env = {
+  ...process.env,
+  CI: '1',
+  WRANGLER_SEND_METRICS: 'false',
+  CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+  NO_COLOR: '1',
+}
+const wrangler = (...args: string[]) =>
+  run(process.execPath, [join(ROOT, 'node_modules/wrangler/bin/wrangler.js'), ...args], { cwd: ROOT, env })
+
+const block = TOML.slice(TOML.indexOf('#[[queues.producers]]'))
+/** As its own comment says: the "#" off every line that has no space after it. */
+const uncommented = TOML.replace(block, block.replace(/^#(?! )/gm, ''))
+const setting = (name: string) => Number(new RegExp(`^${name} = (\\d+)$`, 'm').exec(uncommented)?.[1])
+
+beforeAll(() => {
+  mkdirSync(FOLDER, { recursive: true })
+  writeFileSync(CONFIG, uncommented)
+})
+afterAll(() => {
+  rmSync(FOLDER, { recursive: true, force: true })
+  rmSync(CONFIG, { force: true })
+})
+
+test('without it no queue is needed', { timeout: 60_000 }, async () => {
+  expect(TOML).not.toMatch(/^\[\[queues/m)
+  const { stdout } = await wrangler('deploy', '--dry-run', '--outdir', join(FOLDER, 'without'))
+  expect(stdout).toContain('env.DB')
+  expect(stdout).not.toContain('RESIGN')
+})
+
+describe('uncommented', () => {
+  test('it deploys with the producer bound', { timeout: 60_000 }, async () => {
+    const { stdout } = await wrangler(
+      'deploy',
+      '--dry-run',
+      '--config',
+      CONFIG,
+      '--outdir',
+      join(FOLDER, 'with'),
+    )
+    expect(stdout).toMatch(/env\.RESIGN\s*\(edge-ocsp-resign\)/)
+  })
+
+  test('the Worker type checks against the types that are generated from it', {
+    timeout: 120_000,
+  }, async () => {
+    const types = join(FOLDER, 'worker-configuration.d.ts')
+    await wrangler('types', '--config', CONFIG, '--include-runtime=false', types)
+    expect(readFileSync(types, 'utf8')).toMatch(/RESIGN: Queue/)
+    const project = join(FOLDER, 'tsconfig.json')
+    writeFileSync(
+      project,
+      JSON.stringify({
+        extends: '../../tsconfig.json',
+        include: ['../../src/index.ts', './worker-configuration.d.ts'],
+      }),
+    )
+    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+    await expect(run(process.execPath, [tsc, '-p', project], { cwd: ROOT })).resolves.toMatchObject({
+      stdout: '',
+    })
+  })
+
+  test('messages are retried and given up before their places in the queue run out', () => {
+    expect(setting('max_retries') * setting('retry_delay')).toBeLessThan(15 * 60)
+    expect(setting('max_batch_size')).toBe(1)
+  })
+
+  test('dead letters go to a queue that the Worker knows by its name, and consumes', () => {
+    const dead = /^dead_letter_queue = "(.+)"$/m.exec(uncommented)?.[1] ?? ''
+    expect(dead.endsWith(DEAD_LETTER_SUFFIX)).toBe(true)
+    expect(uncommented).toContain(`[[queues.consumers]]\nqueue = "${dead}"`)
+  })
+})
