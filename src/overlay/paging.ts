@@ -2,6 +2,7 @@
  * Moves issuers that have not changed for a while from the overlay root into pages of the directory, so that the root, and with it
  * the start of an isolate, stays small however many issuers there are. Pages are immutable and written before anything names
  * them. Whoever overtakes another makes the other's commit void, since both may write the same page from different readings.
+ * One page is looked for at each run: when it is gone, KV was lost, and all are written anew.
  */
 import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
 import type { Clock, DerivedStore, DirectoryBucket, DirectoryStore } from '../ports/ports.ts'
@@ -29,12 +30,14 @@ export const PAGING_RULES: PagingRules = {
   keepMs: 7 * 86_400_000,
 }
 
+/** By then KV shows a value everywhere, unless it is very late: then a page is written once more than it must be. */
+const SETTLED_MS = 600_000
 /** Puts under way at once: what a Worker may have. */
 const PARALLEL = 6
 
 export interface PagingPorts {
   readonly directory: DirectoryStore
-  readonly derived: Pick<DerivedStore, 'writePage'>
+  readonly derived: Pick<DerivedStore, 'readPage' | 'writePage'>
   readonly clock: Clock
 }
 
@@ -55,10 +58,12 @@ export async function pageIssuers(
 ): Promise<Paged | undefined> {
   const { directory, derived, clock } = ports
   const nowMs = clock.nowMs()
-  const { pagedAtMs, recent } = await directory.readPagingState()
+  const { pagedAtMs, recent, sample } = await directory.readPagingState(nowMs - SETTLED_MS)
   const quietMs = recent > rules.crowd ? rules.crowdedMs : rules.quietMs
-  if (nowMs - pagedAtMs < quietMs) return undefined
-  const { settled, old } = await directory.readUnpaged(nowMs - quietMs, nowMs - rules.renewMs)
+  const isLost = sample !== undefined && (await isGone(directoryPageName(sample), derived))
+  if (!isLost && nowMs - pagedAtMs < quietMs) return undefined
+  const renewMs = isLost ? SETTLED_MS : rules.renewMs
+  const { settled, old } = await directory.readUnpaged(nowMs - quietMs, nowMs - renewMs)
   const buckets = distinct([...settled.flatMap(bucketsOf), ...old])
   if (buckets.length === 0) return undefined
 
@@ -82,6 +87,12 @@ export async function pageIssuers(
   const heads = issuers.filter(({ id, head, frozen }) => seen.get(id) === head && !frozen)
   const done = await directory.commitPaging(version, buckets, heads, nowMs)
   return done ? { issuers: heads.length, pages: buckets.length } : undefined
+}
+
+/** That KV cannot be asked says nothing. */
+async function isGone(name: string, derived: Pick<DerivedStore, 'readPage'>): Promise<boolean> {
+  const bytes = await derived.readPage(name).catch(() => undefined)
+  return bytes === null
 }
 
 function bucketsOf(issuer: OverlayIssuer): DirectoryBucket[] {

@@ -134,6 +134,8 @@ export interface PagingState {
   readonly pagedAtMs: number
   /** How many issuers have changed since their pages were written. */
   readonly recent: number
+  /** Any of the pages that should be there. */
+  readonly sample: DirectoryPage | undefined
 }
 
 /** The directory of issuers that have not changed for long (D1 primary). */
@@ -143,7 +145,8 @@ export interface DirectoryStore {
     algorithm: HashAlgorithm,
     octet: number,
   ): Promise<{ position: Sequence; version: number; issuers: readonly StandingIssuer[] }>
-  readPagingState(): Promise<PagingState>
+  /** @param settledMs pages written since are not sampled: KV may not have carried them yet */
+  readPagingState(settledMs: number): Promise<PagingState>
   /**
    * @returns issuers that have not changed since `settledMs`, but since their pages were written, unless they are frozen or no root
    *   has named the change yet; and pages written before `writtenMs`

@@ -2,7 +2,7 @@
 import { HASH_ALGORITHMS, type HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import type { DirectoryBucket, DirectoryStore, PagingState, StandingIssuer } from '../ports/ports.ts'
 import type { DirectoryPage, OverlayIssuer, Sequence } from '../ports/records.ts'
-import { type Database, numberIn, query, type Row, type StoreOptions, textIn, transact } from './database.ts'
+import { type Database, numberIn, type Row, type StoreOptions, textIn, transact } from './database.ts'
 import { corrupt, decodeHashes, parseJSON } from './record-codec.ts'
 
 /** What a root or a page says of an issuer. */
@@ -19,6 +19,8 @@ const READ_PAGE = `
     SELECT issuer FROM issuer_keys WHERE algorithm = ?1 AND key_hash >= unhex(?2) AND key_hash < unhex(?3))`
 
 const READ_STATE = `SELECT paged_ms, (SELECT count(*) FROM ${RECENT}) AS recent FROM directory WHERE id = 1`
+const READ_SAMPLE =
+  'SELECT algorithm, octet, version FROM directory_pages WHERE written_ms < ?1 ORDER BY random() LIMIT 1'
 const READ_SETTLED = `SELECT ${STANDING} FROM ${RECENT} AND seq < ?1 AND published = seq AND frozen = 0`
 const READ_OLD = 'SELECT algorithm, octet FROM directory_pages WHERE written_ms < ?1'
 
@@ -76,10 +78,17 @@ export class D1DirectoryStore implements DirectoryStore {
     }
   }
 
-  async readPagingState(): Promise<PagingState> {
-    const [row] = await query(this.#db, this.#db.prepare(READ_STATE), this.#timeoutMs)
+  async readPagingState(settledMs: number): Promise<PagingState> {
+    const statements = [this.#db.prepare(READ_STATE), this.#db.prepare(READ_SAMPLE).bind(settledMs)]
+    const [state, pages] = await transact(this.#db, statements, this.#timeoutMs)
+    const row = state?.results[0]
     if (row === undefined) throw corrupt('directory')
-    return { pagedAtMs: numberIn(row, 'paged_ms'), recent: numberIn(row, 'recent') }
+    const page = pages?.results[0]
+    return {
+      pagedAtMs: numberIn(row, 'paged_ms'),
+      recent: numberIn(row, 'recent'),
+      sample: page === undefined ? undefined : namedPage(page),
+    }
   }
 
   async readUnpaged(

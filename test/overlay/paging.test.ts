@@ -29,6 +29,7 @@ let beforePut: (name: string) => void | Promise<void>
 const paging = (over: Partial<PagingPorts> = {}): PagingPorts => ({
   directory,
   derived: {
+    readPage: async (name) => kv.get(name) ?? null,
     async writePage(name, bytes, expiration) {
       await beforePut(name)
       if (kv.has(name)) throw new Error(`${name} was used twice`)
@@ -189,6 +190,18 @@ describe('paging', () => {
     expect(differences(await publishLater())).toEqual([])
   })
 
+  test('writes all pages anew when KV has lost them (law 3)', async () => {
+    clock.advance(HOUR)
+    const { pages } = (await pageIssuers(paging())) ?? {}
+    await publishLater()
+    clock.advance(600_000)
+    expect(await pageIssuers(paging())).toBeUndefined()
+    kv.clear()
+    expect(await pageIssuers(paging())).toEqual({ issuers: 0, pages })
+    expect(differences(await publishLater())).toEqual([])
+    expect(await pageIssuers(paging())).toBeUndefined()
+  })
+
   test('whose put fails changes nothing, and is made up for', async () => {
     clock.advance(HOUR)
     let puts = 0
@@ -272,7 +285,7 @@ describe('whoever is overtaken', () => {
   test('and commits all the same, since it reserved its version after it had read, is found out', async () => {
     const reservedLate: DirectoryStore = {
       readDirectoryPage: (...of) => directory.readDirectoryPage(...of),
-      readPagingState: () => directory.readPagingState(),
+      readPagingState: (...of) => directory.readPagingState(...of),
       readUnpaged: (...of) => directory.readUnpaged(...of),
       commitPaging: (...of) => directory.commitPaging(...of),
       async beginPaging(buckets) {
