@@ -1,6 +1,8 @@
 /** What stands in KV after a step, held against laws 3, 5 and 8: whole, no further than the record, and without a key. */
 import { Bundle } from '../../src/bundle/bundle-format.ts'
-import { OverlayRoot } from '../../src/overlay/root.ts'
+import { DirectoryPage, directoryPageName } from '../../src/overlay/directory-page.ts'
+import { OverlayRoot, type RootIssuer } from '../../src/overlay/root.ts'
+import { HASH_ALGORITHMS, type HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
 import { decodeIssuerPage } from '../../src/storage/issuer-page.ts'
 import type { World } from './world.ts'
 import { quiet } from './world-quiet.ts'
@@ -10,6 +12,8 @@ export class PublishedValues {
   /** Positions that bundles of a slot were written for, whatever overwrote them. */
   readonly #built = new Map<string, Set<number>>()
   readonly #written: [key: string, bytes: Uint8Array][] = []
+  /** Pages of the directory ever written, lost since or not. */
+  readonly #pages = new Map<string, Uint8Array>()
 
   constructor(world: World) {
     this.#world = world
@@ -25,6 +29,10 @@ export class PublishedValues {
   }
 
   #note(key: string, bytes: Uint8Array): void {
+    if (key.startsWith('d/')) {
+      if (this.#pages.has(key)) this.#world.accuse(`${key} was written twice`)
+      this.#pages.set(key, bytes)
+    }
     if (!key.startsWith('b/')) return
     const { issuer, k, slot, asOf } = Bundle.open(bytes)
     const name = `${issuer}/${k}/${slot}`
@@ -52,13 +60,44 @@ export class PublishedValues {
       return (await Bundle.open(bytes).verifyDigest()) ? undefined : 'a torn bundle was published (law 5)'
     if (key.startsWith('i/'))
       return decodeIssuerPage(bytes).id > 0 ? undefined : 'a page of no issuer (law 5)'
+    if (key.startsWith('d/')) return DirectoryPage.open(bytes, key).size > 0 ? undefined : 'a page of nobody'
     if (key !== 'o/root') return undefined
     const root = OverlayRoot.open(bytes)
-    for (const { id, seq } of this.#world.record.rows('SELECT id, seq FROM issuers')) {
-      const head = root.issuer(Number(id))?.head ?? 0
-      if (head > Number(seq)) return `the root is ahead of the record: ${head} and ${String(seq)} (law 3)`
-    }
+    for (const row of this.#world.record.rows('SELECT * FROM issuers'))
+      for (const algorithm of HASH_ALGORITHMS) {
+        const problem = this.#misstated(root, algorithm, row)
+        if (problem !== undefined) return `issuer ${String(row['id'])} under ${algorithm}: ${problem}`
+      }
     return undefined
+  }
+
+  /** What a root and its page say of an issuer, held against the record. */
+  #misstated(root: OverlayRoot, algorithm: HashAlgorithm, row: Record<string, unknown>): string | undefined {
+    const id = Number(row['id'])
+    const seq = Number(row['seq'])
+    const said = root.issuer(id) ?? this.#paged(root, algorithm, id)
+    if (said === undefined) return 'in neither root nor page'
+    if (said === 'no page') return 'the root names a page that was never written'
+    if (said.head > seq) return `ahead of the record: ${said.head} and ${seq} (law 3)`
+    if (said.head < seq)
+      return seq < root.timeMs * 1000 ? `behind the record: ${said.head} and ${seq} (law 2)` : undefined
+    const isSame =
+      said.k === row['k'] &&
+      said.configRev === row['config_rev'] &&
+      said.floor >= Number(row['floor']) &&
+      said.enabled === (row['enabled'] === 1)
+    return isSame ? undefined : `not as it is recorded: ${JSON.stringify(said)} (law 2)`
+  }
+
+  #paged(root: OverlayRoot, algorithm: HashAlgorithm, id: number): RootIssuer | 'no page' | undefined {
+    const issuer = this.#world.issuers.find(({ record }) => record.id === id)
+    if (issuer === undefined) return undefined
+    const { issuerKeyHash } = issuer.record.hashes[algorithm]
+    const version = root.directoryPage(algorithm, issuerKeyHash)
+    if (version === undefined) return undefined
+    const name = directoryPageName({ algorithm, octet: issuerKeyHash[0] ?? 0, version })
+    const bytes = this.#pages.get(name)
+    return bytes === undefined ? 'no page' : DirectoryPage.open(bytes, name).issuer(id, issuerKeyHash)
   }
 
   #hasKey(bytes: Uint8Array): boolean {

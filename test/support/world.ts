@@ -3,6 +3,7 @@
  * clock, one seed. What is begun can be stopped at any port call and go on later, out of order, or never. Each answer is
  * judged as it leaves; `violations` says what was wrong.
  */
+import { PAGING_RULES, pageIssuers } from '../../src/overlay/paging.ts'
 import { publish, publishChange } from '../../src/overlay/publisher.ts'
 import { type SegmentLimits, segmentTail } from '../../src/overlay/segmenting.ts'
 import type { HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
@@ -22,6 +23,9 @@ import { quiet } from './world-quiet.ts'
 import { WatchedRecord } from './world-record.ts'
 import { requestOf } from './world-requests.ts'
 import { addIssuer, cloneIssuer, KEK, RETAIN_SECONDS, type WorldIssuer } from './world-setup.ts'
+
+/** A minute without a change, and an issuer stands in pages of the directory. */
+const SOON_QUIET = { ...PAGING_RULES, quietMs: 60_000, crowdedMs: 60_000 }
 
 export interface WorldOptions {
   readonly seed: number
@@ -342,6 +346,8 @@ export class World {
     await step(() => segmentTail(place.segmenting, SMALL_SEGMENTS))
     await step(() => place.segmenting.store.raiseFloors(this.clock.nowMs(), this.clock.seconds - 300))
     if (this.variant?.heartbeat !== false) await step(() => publish(place.publisher))
+    const { directory, derived } = place
+    await step(() => pageIssuers({ directory, derived, clock: this.clock }, SOON_QUIET))
     await step(() => place.slots.startGrowth(this.clock.seconds, maxEntries))
     await step(() => presign(place.presign, { all: false, budget: 60 }))
     const grown = await step(() => place.slots.finishGrowth())
