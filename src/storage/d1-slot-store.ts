@@ -7,9 +7,9 @@ import type { CertificateRow } from '../ports/records.ts'
 import { type Database, numberIn, query, type Row, type StoreOptions, textIn, transact } from './database.ts'
 import { pruneCertificates } from './prune.ts'
 import {
-  CERTIFICATE_COLUMNS,
   corrupt,
-  decodeCertificateRow,
+  decodePackedCertificate,
+  PACKED_CERTIFICATE,
   parseJSON,
   SIGNATURE_ALGORITHMS,
 } from './record-codec.ts'
@@ -28,7 +28,7 @@ const LEASE = `
 
 const READ_HEAD = 'SELECT seq, floor, config_rev FROM issuers WHERE id = ?1'
 const READ_ROWS = `
-  SELECT ${CERTIFICATE_COLUMNS} FROM certificates c
+  SELECT ${PACKED_CERTIFICATE} FROM certificates c
   WHERE c.issuer = ?1 AND c.hash BETWEEN ?2 AND ?3 ORDER BY c.hash, c.serial`
 
 /** Certificates recorded after the rows were read stay counted as added: added_seq tells whether there are any. */
@@ -203,7 +203,7 @@ function decodeDueSlot(row: Row): DueSlot {
 function decodeRows(found: readonly Row[]): { rows: readonly CertificateRow[]; broken: number } {
   const rows = found.flatMap((row) => {
     try {
-      return [decodeCertificateRow(row)]
+      return [decodePackedCertificate(row)]
     } catch (error) {
       if (error instanceof StorageError) return []
       throw error
