@@ -9,24 +9,11 @@ export const BARE_PATH = '/cycle/bare'
  *
  * - `rows`, `record`, `leases`: waiting for D1, for the rows of a slot, for the note that it is built, for all else
  * - `read`, `write`: waiting for KV
- * - `sign`: inside crypto.subtle.sign
- * - `loop`: the rest of the signing loop, from the rows on
- * - `encode`: from the last signature to the digest of the bundle, included
+ * - `sign`: the signing loop with all around it, from the rows on, and putting the bundle together, its digest included
  * - `check`: from there to the put: the self-check
  * - `rest`: whatever else, waiting between invocations included
  */
-export const SPENT = [
-  'rows',
-  'record',
-  'leases',
-  'read',
-  'write',
-  'sign',
-  'loop',
-  'encode',
-  'check',
-  'rest',
-] as const
+export const SPENT = ['rows', 'record', 'leases', 'read', 'write', 'sign', 'check', 'rest'] as const
 export type Spent = (typeof SPENT)[number]
 
 export interface MeterReading {

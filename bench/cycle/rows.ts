@@ -25,7 +25,7 @@ function stageRows({ certificates, importMs, signMs, signReading, verified, runs
     ...{ name, value: ms / 1000, unit: 's', detail },
   })
   const perSecond = (count: number, ms: number) => `${Math.round((count * 1000) / ms)}/s`
-  const signing = sumOf(signReading, 'rows', 'loop', 'sign', 'encode', 'check')
+  const signing = sumOf(signReading, 'rows', 'sign', 'check')
   return [
     seconds(
       'import',
@@ -84,16 +84,14 @@ function signingRows(cycle: Cycle): Measurement[] {
       value: (signMs * 1000) / signatures,
       unit: 'us',
       detail: [
-        `sign ${each(spent.sign)}`,
-        `loop ${each(spent.loop)}`,
-        `encode ${each(spent.encode)}`,
+        `signing loop and bundle ${each(spent.sign)}`,
         `self-check ${each(spent.check)}`,
         `D1 rows ${each(spent.rows)}`,
         `D1 record ${each(spent.record)}`,
         `D1 plan ${each(spent.leases)}`,
         `KV read ${each(spent.read)}`,
         `KV write ${each(spent.write)}`,
-        `rest ${each(signMs - (storage(signReading) + sumOf(signReading, 'sign', 'loop', 'encode', 'check')))}`,
+        `rest ${each(signMs - (storage(signReading) + sumOf(signReading, 'sign', 'check')))}`,
       ].join(', '),
     },
   ]
