@@ -39,25 +39,41 @@ export function answerHeaders(answer: Answer, now: UnixSeconds): Record<string, 
 }
 
 let second = -1
-/** Answers given in this second, the repeated ones with their headers. */
+/** Answers given in this second, the repeated ones with headers of their own. */
 const given = new Map<Answer, Headers | undefined>()
+/** The headers of this second by window: of two answers in one, only the ETag differs. */
+const shared = new Map<string, Headers>()
 
 /**
- * The same for the exit. A Headers object is dear to make and cheap to use, so one is made for an answer that is given for
- * the second time in a second: everybody asks for it, and max-age and Date do not change before the second is over.
- * @returns do not change it
+ * The same for the exit. A Headers object is dear to make and cheap to use: one is made for each window, and for an answer
+ * that is given for the second time in a second; max-age and Date do not change before the second is over.
+ * @returns do not change it, and use it before the next call
  */
 export function servedHeaders(answer: Answer, now: UnixSeconds): Headers | Record<string, string> {
   if (answer.responseStatus !== 'successful' || answer.personal) return answerHeaders(answer, now)
   if (now !== second) {
     second = now
     given.clear()
+    shared.clear()
   }
-  const made = given.get(answer)
-  if (made !== undefined) return made
-  const headers = answerHeaders(answer, now)
-  given.set(answer, given.has(answer) ? new Headers(headers) : undefined)
-  return headers
+  const own = given.get(answer)
+  if (own !== undefined) return own
+  const headers = sharedHeaders(answer, now)
+  const made = given.has(answer) ? new Headers(headers) : undefined
+  given.set(answer, made)
+  return made ?? headers
+}
+
+function sharedHeaders(answer: StatusAnswer, now: UnixSeconds): Headers {
+  const key = `${maxAge(answer, now)}/${answer.producedAt}/${answer.nextUpdate}`
+  const known = shared.get(key)
+  if (known !== undefined) {
+    known.set('ETag', answer.etag)
+    return known
+  }
+  const made = new Headers(answerHeaders(answer, now))
+  shared.set(key, made)
+  return made
 }
 
 /**

@@ -45,7 +45,8 @@ export class AnswerMemory {
   }
 
   put(key: string, answer: StatusAnswer, now: UnixSeconds): void {
-    this.#answers.set(key, { answer: { ...answer, origin: 'memory' }, checkedAt: now }, weight(answer))
+    const kept: StatusAnswer = answer.origin === 'memory' ? answer : { ...answer, origin: 'memory' }
+    this.#answers.set(key, { answer: kept, checkedAt: now }, weight(answer))
   }
 
   /** After certificates were recorded by this isolate: they are known from now on. */
