@@ -104,7 +104,14 @@ function systematic(calls: readonly KnownCall[], dice: Random): WantedFault[] {
       return fits(fault, port) ? [{ phase, kind, nth, fault, queued }] : []
     }),
   )
-  return wanted.sort((a, b) => Number(isKill(b.fault)) - Number(isKill(a.fault)))
+  const turn = new Map(wanted.map((one) => [one, rankOf(one.fault) + dice.fraction()]))
+  return wanted.sort((a, b) => (turn.get(a) ?? 0) - (turn.get(b) ?? 0))
+}
+
+/** Kills first, then what there is little of. */
+function rankOf(fault: Fault): number {
+  if (isKill(fault)) return 0
+  return fault === 'ml' || fault === 'md' || fault === 'tr' ? 1 : 2
 }
 
 /** The calls and the end of the script when nothing goes wrong. */

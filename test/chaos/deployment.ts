@@ -1,27 +1,16 @@
 /** The script carried out by processes that die: what is not acknowledged is repeated, the cron comes once a minute, clients never stop asking. */
 
-import { fanOut, type ResignQueue } from '../../src/jobs/fan-out.ts'
-import { repairIssuerPages } from '../../src/jobs/issuer-pages.ts'
-import { runScheduled } from '../../src/jobs/scheduled.ts'
-import { PAGING_RULES, pageIssuers } from '../../src/overlay/paging.ts'
+import type { ResignQueue } from '../../src/jobs/fan-out.ts'
 import { publish } from '../../src/overlay/publisher.ts'
-import { type SegmentLimits, tendSegments } from '../../src/overlay/segmenting.ts'
-import type { HashAlgorithm } from '../../src/pkix/algorithm-identifier.ts'
-import { bufferSource } from '../../src/pkix/buffer-source.ts'
 import type { FanOutStore } from '../../src/ports/fan-out-store.ts'
-import type { Answer } from '../../src/responder/answer.ts'
-import { presign } from '../../src/signing/presign.ts'
 import { D1FanOutStore } from '../../src/storage/d1-fan-out-store.ts'
-import { decodeIssuerPage, encodeIssuerPage } from '../../src/storage/issuer-page.ts'
 import { EPOCH, Random } from '../support/clock.ts'
 import { Actor, InterferedDatabase, type PortName } from '../support/faults.ts'
 import type { Place, World } from '../support/world.ts'
-import type { CertificateHistory } from '../support/world-history.ts'
-import { exchange, judgeHeaders } from '../support/world-http.ts'
 import type { Isolate } from '../support/world-isolate.ts'
-import { judgeOctets, newestRevision, type Question } from '../support/world-judge.ts'
 import { quiet } from '../support/world-quiet.ts'
-import { requestOf } from '../support/world-requests.ts'
+import { ChaosClients } from './clients.ts'
+import { cronOf } from './cron.ts'
 import {
   type Call,
   FAULTS,
@@ -47,14 +36,6 @@ const MAX_MINUTES = 44
 /** What a port call of the pipeline takes. */
 const CALL_MS = 7
 const ASKED_MEANWHILE = 0.12
-const HASHES: readonly HashAlgorithm[] = ['SHA-1', 'SHA-256', 'SHA-256', 'SHA-1', 'SHA-1', 'SHA-384']
-/** So few that there are several messages. */
-const MESSAGE_SIGNATURES = 24
-/** Some minutes without a change, and an issuer stands in pages of the directory. */
-const SOON_QUIET = { ...PAGING_RULES, quietMs: 120_000 }
-/** Few changes are much here: most of what is asked about stands in segments and filters. */
-const SMALL_SEGMENTS: SegmentLimits = { tail: 2, massTail: 4, massLive: 8, segments: 2, filters: 2 }
-const SILENT = { event() {} }
 
 export class Deployment implements Fate {
   readonly #world: World
@@ -66,7 +47,7 @@ export class Deployment implements Fate {
   readonly #queue: ChaosQueue
   readonly #calls: Call[] = []
   readonly #met: Met[] = []
-  readonly #answers: Record<string, number> = {}
+  readonly #clients: ChaosClients
   readonly #graves: Process[] = []
   /** What calls that were given up are still to do. */
   readonly #late: { readonly effect: () => Promise<unknown>; readonly begunMs: number }[] = []
@@ -76,14 +57,11 @@ export class Deployment implements Fate {
   /** Calls of the phase, by kind. */
   readonly #nthOfPhase = new Map<string, number>()
   #restarts = 0
-  #isAsking = false
   #process: Process
   #worker: Isolate
   #answering: Place[] = []
   #places: FanOutStore
   #sender: ResignQueue
-  /** How each certificate stood when its bundle was last known to be published. */
-  readonly #settled = new Map<string, string>()
 
   constructor(world: World, plan: Plan, variant: ChaosVariant | undefined) {
     this.#world = world
@@ -93,6 +71,11 @@ export class Deployment implements Fate {
     this.#variant = variant
     this.#isQueued = plan.queued
     this.#queue = new ChaosQueue(() => world.clock.nowMs())
+    this.#clients = new ChaosClients(world, {
+      met: this.#met,
+      process: () => this.#process,
+      places: () => this.#answering,
+    })
     ;[this.#process, this.#worker, this.#places, this.#sender] = this.#start()
   }
 
@@ -101,7 +84,7 @@ export class Deployment implements Fate {
       calls: this.#calls,
       met: this.#met,
       restarts: this.#restarts,
-      answers: this.#answers,
+      answers: this.#clients.answers,
       lateEffects: this.#lateEffects,
     }
   }
@@ -125,13 +108,13 @@ export class Deployment implements Fate {
     this.#nthOfPhase.set(kind, nth + 1)
     const site = { phase: this.#phase, kind, nth, ...made }
     this.#calls.push(site)
-    if (role === 'pipeline') this.#world.clock.advance(CALL_MS)
+    if (role === 'pipeline' && !this.#clients.isAsking) this.#world.clock.advance(CALL_MS)
     const planned = this.#plan.get(placeOf(site))
     if (planned === undefined) return undefined
     const fault = fits(planned, port) ? planned : 'kb'
     this.#met.push({ fault, ...site })
     this.#world.say(`${FAULTS[fault]}: ${placeOf(site)}, ${role}, ${port} ${site.what}`)
-    if (fault === 'tw') this.#settled.clear() // what stood there before is gone
+    if (fault === 'tw') this.#clients.forget() // what stood there before is gone
     return fault
   }
 
@@ -143,8 +126,8 @@ export class Deployment implements Fate {
   }
 
   async meanwhile(role: Role): Promise<void> {
-    if (role === 'answer' || this.#isAsking || !this.#dice.chance(ASKED_MEANWHILE)) return
-    await this.#ask()
+    if (role === 'answer' || this.#clients.isAsking || !this.#dice.chance(ASKED_MEANWHILE)) return
+    await this.#clients.ask(this.#dice)
   }
 
   later(effect: () => Promise<unknown>): void {
@@ -208,7 +191,7 @@ export class Deployment implements Fate {
     this.#graves.push(this.#process)
     ;[this.#process, this.#worker, this.#places, this.#sender] = this.#start()
     await this.#askSome(4)
-    await this.#askWithoutRecord(2)
+    await this.#clients.askWithoutRecord(this.#dice, 2)
   }
 
   #start(): [Process, Isolate, FanOutStore, ResignQueue] {
@@ -232,15 +215,16 @@ export class Deployment implements Fate {
     return [process, worker, this.#variant?.places?.(places) ?? places, sender]
   }
 
-  /** A minute later the cron runs, once. */
-  async #minute(): Promise<void> {
+  /** A minute later the cron runs, once. @returns whether it came to its end */
+  async #minute(): Promise<boolean> {
     const { clock } = this.#world
     clock.advance(60_000 - (clock.nowMs() % 60_000))
-    const outcome = await this.#invoke(() => this.#cron(this.#worker))
+    const outcome = await this.#invoke(() => this.#cron())
     if (outcome !== 'done') this.#world.say(`cron: ${outcome}`)
     await this.#consume()
     await this.#askSome(2)
-    await this.#askWithoutRecord(2)
+    await this.#clients.askWithoutRecord(this.#dice, 2)
+    return outcome === 'done'
   }
 
   /** What waits in the queue is delivered: lost, twice, to somebody who dies of it, or as it should be. */
@@ -269,71 +253,25 @@ export class Deployment implements Fate {
     }
   }
 
-  #cron({
-    publisher,
-    presign: ports,
-    overlayStore,
-    directory,
-    derived,
-    recovery,
-    segmenting,
-    slots,
-    admin,
-  }: Isolate): Promise<void> {
-    const { clock } = this.#world
-    const presignHere = () => presign(ports, { all: false, budget: 200 })
-    const plan = () =>
-      fanOut(
-        {
-          slots,
-          fanOut: this.#places,
-          queue: this.#sender,
-          clock,
-          log: SILENT,
-          leaseName: () => `plan:${this.#dice.uint32()}`,
-          presign: presignHere,
-        },
-        { maxPlanned: 10_000, maxMessage: MESSAGE_SIGNATURES },
-      )
-    const scheduled = {
-      segments: () => tendSegments(segmenting, SMALL_SEGMENTS),
-      publish: () => publish(publisher),
-      presign: this.#isQueued ? plan : presignHere,
-      isFannedOut: this.#isQueued,
-      canaries: async () => undefined,
-      pageIssuers: () => pageIssuers({ directory, derived, clock }, SOON_QUIET),
-      issuerPages: () =>
-        repairIssuerPages({
-          recovery,
-          status: ports.status,
-          derived,
-          clock,
-          encodePage: encodeIssuerPage,
-          decodePage: decodeIssuerPage,
-        }),
-      overlay: overlayStore,
-      slots: {
-        startGrowth: (now: number) => slots.startGrowth(now, MAX_SLOT_ENTRIES),
-        finishGrowth: () => slots.finishGrowth(),
-        pruneCertificates: (now: number, limit: number) => slots.pruneCertificates(now, limit),
-      },
-      runs: admin,
-      clock,
-      log: SILENT,
+  #cron(): Promise<void> {
+    const overQueue = {
+      places: this.#places,
+      queue: this.#sender,
+      leaseName: () => `plan:${this.#dice.uint32()}`,
     }
-    return runScheduled(scheduled)
+    return cronOf(this.#worker, this.#world.clock, this.#isQueued ? overQueue : undefined)
   }
 
   /** Until nothing is owed and whatever died is buried; then the bundles alone have to do. */
   async #settle(): Promise<void> {
     for (let minute = 0; minute < MAX_MINUTES; minute += 1) {
       await this.#haunt(0.5)
-      await this.#minute()
-      if (minute >= 2 && this.#owed().length === 0 && this.#haunted + this.#queue.size === 0) break
+      const isWell = await this.#minute()
+      if (isWell && minute >= 2 && this.#owed().length === 0 && this.#haunted + this.#queue.size === 0) break
     }
     const owed = this.#owed()
     if (owed.length > 0) this.#world.accuse(`owed after ${MAX_MINUTES} minutes: ${owed.join('; ')}`)
-    await this.#askWithoutRecord(Number.POSITIVE_INFINITY)
+    await this.#clients.askWithoutRecord(this.#dice, Number.POSITIVE_INFINITY)
   }
 
   /** Slots that are leased still, or whose bundle is behind; issuers in between two eras, or unpublished. */
@@ -377,156 +315,12 @@ export class Deployment implements Fate {
     }
   }
 
-  // The clients.
-
   async #askSome(count: number): Promise<void> {
     for (let n = 0; n < count; n += 1) {
-      await this.#ask()
+      await this.#clients.ask(this.#dice)
       if (this.#process.isDead) await this.#restart()
     }
   }
-
-  async #ask(): Promise<void> {
-    const dice = this.#dice
-    const all = [...this.#world.histories.values()]
-    if (all.length === 0) return
-    const lately = all.filter(({ revisions }) => revisions.length > 1)
-    const history = dice.pick(lately.length > 0 && dice.chance(0.5) ? lately : all)
-    const asked = { hash: dice.pick(HASHES), byGET: dice.chance(0.5), withNonce: dice.chance(0.1) }
-    this.#isAsking = true
-    try {
-      await this.#askAbout(history, dice.pick(this.#answering), asked)
-    } finally {
-      this.#isAsking = false
-    }
-  }
-
-  /** One question. A client whose connection breaks asks again, whoever answers then. */
-  async #askAbout(
-    history: CertificateHistory,
-    place: Place,
-    asked: { readonly hash: HashAlgorithm; readonly byGET: boolean; readonly withNonce: boolean },
-    isSecond = false,
-  ): Promise<void> {
-    const world = this.#world
-    const process = this.#process
-    const before = this.#met.length
-    const nonce = asked.withNonce ? this.#dice.octets(16) : undefined
-    const question: Question = {
-      issuer: world.issuerOf(history),
-      asked: [{ history, hash: asked.hash }],
-      nonce,
-    }
-    const der = requestOf(question, world.requests)
-    const request = asked.byGET
-      ? new Request(`http://ocsp.test/${encodeURIComponent(Buffer.from(der).toString('base64'))}`)
-      : new Request('http://ocsp.test/', { method: 'POST', body: bufferSource(der) })
-    const given = await Promise.race([exchange(world, place, request), process.death])
-    await quiet()
-    if (given === 'dead') return
-    const { response, der: body = new Uint8Array() } = given
-    const name = given.answer?.responseStatus ?? `HTTP ${response.status}`
-    this.#answers[name] = (this.#answers[name] ?? 0) + 1
-    const problem =
-      (await judgeOctets(question, body, {
-        bounds: world.bounds,
-        nowMs: this.nowMs(),
-        verify: this.#dice.chance(0.2),
-        seen: place.seen,
-      })) ?? headerProblem(response, body, this.nowMs())
-    const faults = this.#met.slice(before)
-    const about = `${asked.hash} of ${history.key}${asked.withNonce ? ' with a nonce' : ''}`
-    if (problem !== undefined) world.accuse(`${problem}: ${about}`, history)
-    if (name !== 'tryLater' && name !== 'internalError') return
-    if (history.status === 'reserved') return // nothing is said of it until it is issued (R1.42)
-    const needsRecord = asked.hash === 'SHA-384' || !this.#isSettled(history)
-    if (!isExcused(name, faults, needsRecord))
-      world.accuse(`${name} for ${about}, though ${reason(faults)}: ${faultOf(given.answer)}`, history)
-    if (!isSecond && !this.#process.isDead) await this.#askAbout(history, place, asked, true)
-  }
-
-  /** Its bundle was published after its last change, and has to do without anything else. */
-  #isSettled(history: CertificateHistory): boolean {
-    return this.#settled.get(history.key) === this.#standing(history)
-  }
-
-  /** A compromise of the CA takes back what was signed before, also where it says the same. */
-  #standing(history: CertificateHistory): string {
-    return `${history.revisions.length} ${this.#world.issuerOf(history).compromises.length}`
-  }
-
-  /** A place that just started and cannot reach the record answers what stood in bundles when all was well. */
-  async #askWithoutRecord(count: number): Promise<void> {
-    const world = this.#world
-    const nowMs = this.nowMs()
-    const mayLearn = count === Number.POSITIVE_INFINITY
-    const known = [...world.histories.values()].filter(
-      (history) =>
-        history.status !== undefined &&
-        history.status !== 'reserved' &&
-        history.prunedMs === undefined &&
-        (mayLearn || this.#isSettled(history)),
-    )
-    const chosen =
-      mayLearn || known.length <= count ? known : Array.from({ length: count }, () => this.#dice.pick(known))
-    const before = (port: PortName) => {
-      if (port === 'd1' || port === 'signer') throw new Error(`${port} is away`)
-    }
-    const place: Place = {
-      ...world.isolate(1, { before }),
-      colo: 1,
-      actor: new Actor(() => 'go'),
-      seen: new Map(),
-      fragile: false,
-    }
-    for (const history of chosen) {
-      const answer = await world.ask(place, history, this.#dice.pick(['SHA-1', 'SHA-256']))
-      const owed = history.revisions.length - 1
-      if (answer.responseStatus !== 'successful')
-        world.accuse(
-          `${history.key} is not answered from its bundle: ${answer.responseStatus} (law 3)`,
-          history,
-        )
-      else if (
-        mayLearn &&
-        newestRevision(history, answer, nowMs) < owed &&
-        history.oldestAllowed(nowMs) === owed
-      )
-        world.accuse(`${history.key}: an older revision after all has settled (law 3)`, history)
-      if (mayLearn) this.#settled.set(history.key, this.#standing(history))
-    }
-    await quiet()
-  }
-}
-
-function headerProblem(response: Response, body: Uint8Array, nowMs: number): string | undefined {
-  const keeping = judgeHeaders(response, body, nowMs)
-  return typeof keeping === 'string' ? keeping : undefined
-}
-
-/**
- * Only what is at fault at that very moment excuses that there is no answer: a certificate that no bundle is known to have
- * needs the record, and the signer too. KV and cache excuse nothing.
- */
-function isExcused(
-  name: 'tryLater' | 'internalError',
-  faults: readonly Met[],
-  needsRecord: boolean,
-): boolean {
-  const ports = faults.filter(({ fault }) => !isKill(fault)).map(({ port }) => port)
-  if (ports.length > 1) return true
-  const [port] = ports
-  return needsRecord && (port === 'd1' || (port === 'signer' && name === 'internalError'))
-}
-
-function faultOf(answer: Answer | undefined): string {
-  return answer !== undefined && 'error' in answer ? String(answer.error) : ''
-}
-
-function reason(faults: readonly Met[]): string {
-  return faults.length === 0
-    ? 'nothing failed'
-    : `only this failed: ${faults.map(({ port, what }) => `${port} ${what}`).join(', ')}`
 }
 
 /** The same name for all calls of one place in the code: key without its numbers, statement without its end. */
