@@ -3,6 +3,22 @@
 ALTER TABLE issuers ADD COLUMN segmented_seq INTEGER NOT NULL DEFAULT 0 CHECK (segmented_seq BETWEEN 0 AND 9007199254740991);
 ALTER TABLE issuers ADD COLUMN filtered_seq INTEGER NOT NULL DEFAULT 0 CHECK (filtered_seq BETWEEN 0 AND 9007199254740991);
 
+-- has_tail: 1 = the issuer may have changes above segmented_seq; without it there are none. The heartbeat looks at no others.
+ALTER TABLE issuers ADD COLUMN has_tail INTEGER NOT NULL DEFAULT 0 CHECK (has_tail IN (0, 1));
+CREATE INDEX issuers_with_tail ON issuers (id) WHERE has_tail = 1;
+UPDATE issuers SET has_tail = 1 WHERE id IN (SELECT issuer FROM changes);
+
+CREATE TRIGGER changes_insert_tail AFTER INSERT ON changes
+BEGIN
+  UPDATE issuers SET has_tail = 1 WHERE id = NEW.issuer AND has_tail = 0;
+END;
+
+CREATE TRIGGER changes_update_tail AFTER UPDATE ON changes
+WHEN NEW.seq <> OLD.seq
+BEGIN
+  UPDATE issuers SET has_tail = 1 WHERE id = NEW.issuer AND has_tail = 0;
+END;
+
 -- Tail, cut and pruning walk the changes of an issuer in the order of their seq.
 CREATE INDEX changes_by_seq ON changes (issuer, seq);
 
@@ -43,6 +59,8 @@ CREATE TRIGGER issuers_segmented BEFORE UPDATE ON issuers
 BEGIN
   SELECT RAISE(ABORT, 'issuers: segmented_seq and filtered_seq never fall')
     WHERE NEW.segmented_seq < OLD.segmented_seq OR NEW.filtered_seq < OLD.filtered_seq;
+  SELECT RAISE(ABORT, 'issuers: has_tail stays while there is one')
+    WHERE NEW.has_tail = 0 AND EXISTS (SELECT 1 FROM changes WHERE issuer = NEW.id AND seq > NEW.segmented_seq);
 END;
 
 -- A longer validity stretches what is kept: values in KV would end too soon, and a run under way has read the old times.

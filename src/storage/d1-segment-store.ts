@@ -33,8 +33,8 @@ import {
   SURVEY_TAIL,
 } from './segment-sql.ts'
 
-/** Rows of one query: some 700 KB of result. */
-const PAGE_ROWS = 10_000
+/** Rows of one query: some 400 KB of result. */
+const PAGE_ROWS = 5_000
 /** Ranges of one query, as JSON some 25 KB. */
 const PAGE_RANGES = 500
 /** D1 allows 30 s. Only cron and mass events wait for these. */

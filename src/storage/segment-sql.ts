@@ -5,15 +5,19 @@ import { numberIn, octetsIn, optionalNumberIn, type Row } from './database.ts'
 /** What the root can hold of the tail: beyond that, issuers with the longest tails get a floor instead. 1 MiB. */
 export const MAX_TAIL = 65_536
 
+/** Of ten thousand issuers few have changed lately: the others are not looked at. */
+const TAILED = 'issuers i INDEXED BY issuers_with_tail'
 const IN_TAIL = 'changes c ON c.issuer = i.id AND c.seq > i.segmented_seq'
 
 /** One row an issuer with a tail; `last` is the highest seq in it. */
 export const READ_TAILS = `
-  SELECT i.id AS issuer, count(*) AS items, max(c.seq) AS last FROM issuers i CROSS JOIN ${IN_TAIL} GROUP BY i.id`
+  SELECT i.id AS issuer, count(*) AS items, max(c.seq) AS last
+  FROM ${TAILED} CROSS JOIN ${IN_TAIL} WHERE i.has_tail = 1 GROUP BY i.id`
 /** The shortest tails first, each whole or not at all: a mass event does not take the place of the others, nor all memory. */
 export const READ_TAIL = `
   WITH tails AS MATERIALIZED (
-    SELECT i.id, i.segmented_seq, count(*) AS items FROM issuers i CROSS JOIN ${IN_TAIL} GROUP BY i.id
+    SELECT i.id, i.segmented_seq, count(*) AS items
+    FROM ${TAILED} CROSS JOIN ${IN_TAIL} WHERE i.has_tail = 1 GROUP BY i.id
   ), kept AS MATERIALIZED (SELECT id, segmented_seq, sum(items) OVER (ORDER BY items, id) AS room FROM tails)
   SELECT c.issuer, hex(c.serial) AS serial, c.seq
   FROM kept i CROSS JOIN ${IN_TAIL} WHERE i.room <= ${MAX_TAIL} ORDER BY c.issuer, c.seq, c.hash, c.serial`
@@ -25,13 +29,18 @@ export const READ_LASTING = `${SEGMENTS} WHERE stale = 1 OR keep_until > unixepo
 export const READ_FLOORS = 'SELECT issuer, sixteenth, floor FROM range_floors ORDER BY issuer, sixteenth'
 
 /** ?1 now. */
-const surveyFrom = (column: 'segmented_seq' | 'filtered_seq') => `
+const survey = (issuers: string, column: 'segmented_seq' | 'filtered_seq') => `
   SELECT i.id, i.seq, i.segmented_seq, i.filtered_seq, max(?1 + i.longest_validity + 3600, i.horizon) AS keep_until,
     coalesce(sum(c.seq > i.segmented_seq), 0) AS tail, count(c.seq) AS live
-  FROM issuers i LEFT JOIN changes c ON c.issuer = i.id AND c.seq > i.${column}
-  GROUP BY i.id HAVING live > 0 OR i.id IN (SELECT issuer FROM segments) ORDER BY i.id`
-export const SURVEY_TAIL = surveyFrom('segmented_seq')
-export const SURVEY_LIVE = surveyFrom('filtered_seq')
+  FROM ${issuers} LEFT JOIN changes c ON c.issuer = i.id AND c.seq > i.${column}
+  GROUP BY i.id HAVING live > 0 OR i.id IN (SELECT issuer FROM segments WHERE issuer IS NOT NULL) ORDER BY i.id`
+/** Once a minute: only those with a tail or a filter. */
+const MARKED = `(
+    SELECT i.id FROM ${TAILED} WHERE i.has_tail = 1
+    UNION SELECT issuer FROM segments WHERE issuer IS NOT NULL
+  ) marked CROSS JOIN issuers i ON i.id = marked.id`
+export const SURVEY_TAIL = survey(MARKED, 'segmented_seq')
+export const SURVEY_LIVE = survey('issuers i', 'filtered_seq')
 
 /** The one who is reserved last may commit. ?1 now, ?2 how long, both ms. */
 export const BEGIN = `
@@ -47,7 +56,7 @@ export const READ_RANGES = `
 export const READ_RANGE = `
   SELECT issuer, hash, hex(serial) AS serial, seq FROM changes
   WHERE issuer = ?1 AND seq <= ?2 AND (seq, hash, serial) > (?3, ?4, unhex(?5))
-  ORDER BY seq, hash, serial LIMIT ?6`
+  ORDER BY changes.seq, changes.hash, changes.serial LIMIT ?6`
 
 /** Of everything that a commit does. ?1 = version. */
 const MINE = 'EXISTS (SELECT 1 FROM publisher WHERE id = 1 AND segmenting = ?1 AND segmenting_until > 0)'
@@ -58,7 +67,8 @@ export const REPLACE_SEGMENTS = `
   DELETE FROM segments WHERE version IN (SELECT value FROM json_each(?2)) AND ${MINE}`
 /** ?3 = 1 for a filter. */
 export const ADVANCE_SEGMENTED = `
-  UPDATE issuers SET segmented_seq = max(segmented_seq, r.upto), filtered_seq = iif(?3, max(filtered_seq, r.upto), filtered_seq)
+  UPDATE issuers SET segmented_seq = max(segmented_seq, r.upto), filtered_seq = iif(?3, max(filtered_seq, r.upto), filtered_seq),
+    has_tail = EXISTS (SELECT 1 FROM changes c WHERE c.issuer = issuers.id AND c.seq > max(segmented_seq, r.upto))
   FROM (SELECT value->>0 AS id, value->>2 AS upto FROM json_each(?2)) r
   WHERE issuers.id = r.id AND ${MINE}`
 /**

@@ -171,6 +171,21 @@ describe('the record defends itself', () => {
     expect(standing()).not.toContain(version)
   })
 
+  test('an issuer with a tail is marked as one, whoever writes', async () => {
+    const marked = () => db.rows('SELECT has_tail FROM issuers')[0]?.['has_tail']
+    expect(marked()).toBe(0)
+    await revoke(1)
+    expect(marked()).toBe(1)
+    expect(() => db.exec('UPDATE issuers SET has_tail = 0')).toThrow('has_tail stays')
+    await cut()
+    expect(marked()).toBe(0)
+    ms += 1_000
+    await admin.changeStatus(issuer, serial(1), { to: 'revoked', reason: 1 }, ms)
+    expect(marked()).toBe(1)
+    await cut({}, { ranges: [{ issuer, from: 0, to: head() - 1 }] })
+    expect(marked()).toBe(1) // the last change is not in it
+  })
+
   test('range floors neither fall nor go before the floor of the issuer', async () => {
     await revoke(1)
     db.exec(`INSERT INTO range_floors VALUES (${issuer}, 3, ${head()})`)
@@ -313,6 +328,7 @@ describe('no more is read than has to be', () => {
     for (const sql of seen) {
       const wanted = Math.max(0, ...[...sql.matchAll(/\?(\d+)/g)].map(([, digit]) => Number(digit)))
       expect(plan(sql, wanted), sql).not.toMatch(/SCAN (c|changes)\b/)
+      if (/AS items|marked/.test(sql)) expect(plan(sql, wanted), sql).toContain('issuers_with_tail')
     }
   })
 
@@ -330,6 +346,6 @@ describe('no more is read than has to be', () => {
       for (const one of page) found.add(Buffer.from(one.serial).toString())
     }
     expect(found.size).toBe(count)
-    expect(pages).toBe(3)
+    expect(pages).toBe(5)
   })
 })
