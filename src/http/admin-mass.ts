@@ -49,12 +49,18 @@ export function mountMass(app: Hono, deps: AdminDeps): void {
     let revision: Sequence = 0
     const begunMs = clock.nowMs()
     // Other calls have their turn between two transactions.
-    for (let step = 0; step < MAX_STEPS && changed < limit && run.cursor < mass.MASS_END; step += 1) {
-      const done = await store.stepMass(run, asked, clock.nowMs())
-      run = { ...run, cursor: done.cursor }
-      changed += done.changed
-      refused.push(...done.refused)
-      revision = Math.max(revision, done.revision)
+    try {
+      for (let step = 0; step < MAX_STEPS && changed < limit && run.cursor < mass.MASS_END; step += 1) {
+        const done = await store.stepMass(run, asked, clock.nowMs())
+        run = { ...run, cursor: done.cursor }
+        changed += done.changed
+        refused.push(...done.refused)
+        revision = Math.max(revision, done.revision)
+      }
+    } catch (error) {
+      // What was done before took its time, too.
+      await store.noteMass(run.id, clock.nowMs() - begunMs).catch(() => undefined)
+      throw error
     }
     run = await store.noteMass(run.id, clock.nowMs() - begunMs)
     const publication = await publishChanged(deps, issuer, revision, input.publish)

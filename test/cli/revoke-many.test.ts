@@ -264,6 +264,17 @@ describe('by a query', () => {
   })
 })
 
+test('status tells how long what became due will take, at the rate of the last runs', async () => {
+  await add(2)
+  const line = async () =>
+    (await run('status')).stdout.split('\n').find((text) => text.startsWith('Bundles due:'))
+  expect(await line()).toMatch(/Bundles due: +1$/) // nobody knows how fast
+  const cron = { job: 'cron', startedMs: NOW * 1000 - 60_000, ok: true, failed: 0, remaining: 0 }
+  await store.recordRun({ ...cron, finishedMs: NOW * 1000 - 30_000, built: 3, signatures: 300 })
+  expect((await run('revoke-many --issuer demo --all --yes')).code).toBe(0)
+  expect(await line()).toMatch(/Bundles due: +1 \(about 10s at 0\.1 bundles and 10 signatures a second\)$/)
+})
+
 describe('by a list', () => {
   test('revokes what is recorded; every other line is told with its number (exit 1)', async () => {
     await add(5)
