@@ -13,6 +13,11 @@ const IN_TAIL = 'changes c ON c.issuer = i.id AND c.seq > i.segmented_seq'
 export const READ_TAILS = `
   SELECT i.id AS issuer, count(*) AS items, max(c.seq) AS last
   FROM ${TAILED} CROSS JOIN ${IN_TAIL} WHERE i.has_tail = 1 GROUP BY i.id`
+/** What /metrics and `status` show: rows as many as the tail has. */
+export const COUNT_OVERLAY = `
+  SELECT (SELECT count(*) FROM ${TAILED} CROSS JOIN ${IN_TAIL} WHERE i.has_tail = 1) AS tail, count(*) AS segments,
+    coalesce(sum(count), 0) AS items
+  FROM segments`
 /** The shortest tails first, each whole or not at all: a mass event does not take the place of the others, nor all memory. */
 export const READ_TAIL = `
   WITH tails AS MATERIALIZED (
