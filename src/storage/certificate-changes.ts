@@ -107,7 +107,9 @@ async function applyOnce(
   const json = `[${rows.join(',')}]`
   const minute = Math.floor(nowMs / 1000 / DEFAULT_TIME_STEP_SECONDS) * DEFAULT_TIME_STEP_SECONDS
   const planned = (sql: string) => db.prepare(sql).bind(issuer, json, nowMs, options.add ? 1 : 0, minute)
-  const statements = CHANGE_STATEMENTS.slice(0, options.dryRun === true ? 1 : undefined).map(planned)
+  // The first reads the plan; the last adds rows.
+  const end = options.dryRun === true ? 1 : options.add ? undefined : -1
+  const statements = CHANGE_STATEMENTS.slice(0, end).map(planned)
   const [single] = wishes
   if (wishes.length === 1 && single !== undefined) {
     statements.push(db.prepare(READ_ITEM).bind(issuer, serialHash(single.serial), encodeHex(single.serial)))
