@@ -198,7 +198,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
     queue: ({ queue: name, messages }) =>
       name.endsWith(DEAD_LETTER_SUFFIX)
         ? handleDeadLetters({ fanOut: places, clock, log: consoleLog }, messages)
-        : handleMessages({ ...signing, fanOut: places }, messages, settings.slotsAtOnce),
+        : handleMessages({ ...signing, fanOut: places, runs: record }, messages, settings.slotsAtOnce),
   }
 }
 

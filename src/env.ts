@@ -2,7 +2,7 @@
  * What the Worker is given: bindings of wrangler.toml (worker-configuration.d.ts, generated), secrets and optional
  * variables. Everything optional is checked where it is used; /readyz names what is missing.
  */
-export interface Env extends Omit<Cloudflare.Env, keyof Optional>, Optional {}
+export type Env = Cloudflare.Env & Optional
 
 /** What a deployment may have: as bindings of wrangler.toml some of it is generated too, and then always there. */
 interface Optional {

@@ -297,11 +297,30 @@ export const Status = z.extend(Readiness, {
   nearestNextUpdate: z.nullable(Time),
   lastPublishedAt: z.nullable(Time),
   rootVersion: z.number(),
-  /** Changes that the root names now. */
+  /** Changes that the root names itself. */
   overlayItems: z.number(),
+  /** Segments of older changes, and how many are in them. */
+  overlaySegments: z.number(),
+  overlaySegmentItems: z.number(),
   /** The last run of each job. */
   runs: z.array(Run),
   counters: z.record(z.string(), z.number()),
+  /** Re-signing over a queue; null: there never was one. */
+  queue: z.nullable(
+    z.object({
+      /** Slots in the queue, and slots that somebody builds. */
+      waiting: z.number(),
+      building: z.number(),
+      /** The last plan: slots due, slots sent, in so many messages. */
+      plannedAt: z.nullable(Time),
+      due: z.number(),
+      planned: z.number(),
+      messages: z.number(),
+      /** The last message that was handled, the last that was given up. */
+      handledAt: z.nullable(Time),
+      deadAt: z.nullable(Time),
+    }),
+  ),
   /** Measured over the last runs that had something to sign; null: there was none. */
   signing: z.nullable(
     z.object({

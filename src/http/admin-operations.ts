@@ -43,6 +43,18 @@ function issuerStatus(
   }
 }
 
+function queueStatus({ fanOut }: Globals): answer.Status['queue'] {
+  if (fanOut === undefined) return null
+  const { waiting, building, due, planned, messages, plannedMs, handledMs, deadMs } = fanOut
+  const time = (ms: number) => (ms === 0 ? null : formatTime(Math.floor(ms / 1000)))
+  return {
+    ...{ waiting, building, due, planned, messages },
+    plannedAt: time(plannedMs),
+    handledAt: time(handledMs),
+    deadAt: time(deadMs),
+  }
+}
+
 function signingRate({ signing, slotsDue }: Globals): answer.Status['signing'] {
   if (signing === undefined || signing.built === 0 || signing.milliseconds <= 0) return null
   const perSecond = (count: number) => Math.round((count * 10_000) / signing.milliseconds) / 10
@@ -75,6 +87,8 @@ export function mountOperations(app: Hono, deps: AdminDeps): void {
         publisher.publishedAtMs > 0 ? formatTime(Math.floor(publisher.publishedAtMs / 1000)) : null,
       rootVersion: publisher.version,
       overlayItems: globals.overlayItems,
+      overlaySegments: globals.overlaySegments,
+      overlaySegmentItems: globals.overlaySegmentItems,
       runs: globals.lastRuns.map((run) => ({
         job: run.job,
         finishedAt: formatTime(Math.floor(run.finishedMs / 1000)),
@@ -86,6 +100,7 @@ export function mountOperations(app: Hono, deps: AdminDeps): void {
         ...(run.error !== undefined && { error: run.error }),
       })),
       counters: { ...globals.counters },
+      queue: queueStatus(globals),
       signing: signingRate(globals),
     }
   })

@@ -36,6 +36,8 @@ export interface Reading {
 export const CRON_JOB = 'cron'
 
 const CRON_LATE_SECONDS = 180
+/** A passing fault is told of for so long. */
+const QUEUE_PROBLEM_MS = 15 * 60_000
 const METRICS_MEMO_MS = 10_000
 /** Shorter: someone who has just done the missing step looks here. */
 const READY_MEMO_MS = 1_000
@@ -143,6 +145,32 @@ function publisherProblem(globals: Globals, boundSeconds: number, nowMs: number)
   return [{ code: 'publisherLate', message, step }]
 }
 
+/** What a queue did not do is done by the cron run: these say that it has to, as long as it was lately. */
+function queueProblems({ fanOut }: Globals, nowMs: number): Problem[] {
+  if (fanOut === undefined) return []
+  const isLately = (ms: number) => ms > 0 && nowMs - ms < QUEUE_PROBLEM_MS
+  const problems: Problem[] = []
+  if (isLately(fanOut.refusedMs))
+    problems.push({
+      code: 'queueRefused',
+      message: 'the queue did not take what was to be signed anew; the cron run signs within its budget',
+      step: 'look at the backlog: wrangler queues info edge-ocsp-resign; raise max_concurrency of its consumer',
+    })
+  if (isLately(fanOut.lostMs))
+    problems.push({
+      code: 'queueLost',
+      message: 'slots were sent to the queue and nobody took them in 15 minutes; the cron run signs them',
+      step: 'see that the queue has its consumer and is not paused: wrangler queues info edge-ocsp-resign',
+    })
+  if (isLately(fanOut.deadMs))
+    problems.push({
+      code: 'deadLetters',
+      message: 'the queue gave up messages; their slots are due again',
+      step: 'see the log for "message failed" and "dead letter"',
+    })
+  return problems
+}
+
 /** Its last responses are signed (R4.52): it needs neither key nor responder any more, and nothing of it grows old. */
 function isEnded({ id, finalAt }: IssuerRecord, { issuers }: Globals): boolean {
   const state = issuers.find((one) => one.id === id)
@@ -184,6 +212,7 @@ export function findProblems(reading: Reading, config: HealthConfig, nowMs: numb
     }
     problems.push(...responderProblem(issuer, now), ...responseProblem(issuer, state, now))
   }
+  problems.push(...queueProblems(globals, nowMs))
   problems.push(...cronProblem(globals, now), ...publisherProblem(globals, config.boundSeconds, nowMs))
   return problems
 }

@@ -75,6 +75,26 @@ function issuerMetrics(globals: Globals, nowMs: number): string[] {
   ]
 }
 
+/** Nothing without a queue. */
+function fanOutMetrics({ fanOut }: Globals, nowMs: number): string[] {
+  if (fanOut === undefined) return []
+  const gauge = (name: string, help: string, value: number) => metric(name, 'gauge', help, [[{}, value]])
+  const age = (name: string, help: string, ms: number) =>
+    ms === 0 ? '' : gauge(name, help, Math.max(0, (nowMs - ms) / 1000))
+  return [
+    gauge('slots_waiting', 'Bundles that are in the queue, and taken by nobody yet.', fanOut.waiting),
+    gauge('slots_building', 'Bundles that somebody builds.', fanOut.building),
+    gauge('plan_slots_due', 'Bundles that the last plan found due.', fanOut.due),
+    gauge('plan_slots_sent', 'Bundles that the last plan sent.', fanOut.planned),
+    gauge('plan_messages_sent', 'Messages of the last plan.', fanOut.messages),
+    age('plan_age_seconds', 'Time since the last plan.', fanOut.plannedMs),
+    age('message_age_seconds', 'Time since a message was last handled.', fanOut.handledMs),
+    age('queue_refused_age_seconds', 'Time since the queue last did not take a message.', fanOut.refusedMs),
+    age('queue_lost_age_seconds', 'Time since slots were last found sent and never taken.', fanOut.lostMs),
+    age('dead_letter_age_seconds', 'Time since a message was last given up.', fanOut.deadMs),
+  ]
+}
+
 /** @param ready whether /readyz says yes */
 export function formatMetrics(globals: Globals, boundSeconds: number, nowMs: number, ready: boolean): string {
   const { publisher, lastRuns, counters } = globals
@@ -88,7 +108,9 @@ export function formatMetrics(globals: Globals, boundSeconds: number, nowMs: num
       'So long after publishing, no place serves an older revision.',
       boundSeconds,
     ),
-    gauge('overlay_items', 'Changes that the overlay root names.', globals.overlayItems),
+    gauge('overlay_items', 'Changes that the overlay root names itself: its tail.', globals.overlayItems),
+    gauge('overlay_segments', 'Segments of older changes that the root names.', globals.overlaySegments),
+    gauge('overlay_segment_items', 'Changes in these segments.', globals.overlaySegmentItems),
     gauge('root_version', 'Version of the last overlay root put.', publisher.version),
     publisher.publishedAtMs === 0
       ? ''
@@ -112,6 +134,7 @@ export function formatMetrics(globals: Globals, boundSeconds: number, nowMs: num
       lastRuns.map((run) => [{ job: run.job }, run.remaining]),
     ),
     ...issuerMetrics(globals, nowMs),
+    ...fanOutMetrics(globals, nowMs),
     ...Object.entries(counters).map(([name, value]) =>
       metric(`${name.replace(/[^a-z0-9_]/g, '_')}_total`, 'counter', 'Total since the database was made.', [
         [{}, value],

@@ -3,6 +3,7 @@
  * it may stop half-way and go on later. So nothing is believed of it but names: each slot is claimed in D1 by the lease that it
  * was planned under, which one can do once, and is recorded by the lease that the claim gave.
  */
+import type { AdminStore } from '../ports/admin-store.ts'
 import type { FanOutStore } from '../ports/fan-out-store.ts'
 import type { Clock } from '../ports/ports.ts'
 import { atOnce } from '../signing/at-once.ts'
@@ -23,7 +24,11 @@ export interface QueueMessage {
 
 export interface ConsumerPorts extends ResignPorts {
   readonly fanOut: FanOutStore
+  readonly runs: Pick<AdminStore, 'recordRun'>
 }
+
+/** Name under which the consumers record what they built. */
+export const QUEUE_JOB = 'queue'
 
 /** Never throws: a message that cannot be handled now is asked for again, one that nobody can handle is put aside. */
 export async function handleMessages(
@@ -31,7 +36,9 @@ export async function handleMessages(
   messages: readonly QueueMessage[],
   slotsAtOnce: number,
 ): Promise<void> {
+  const startedMs = ports.clock.nowMs()
   const issuerOf = issuersOnce(ports.status)
+  const run = { built: 0, signatures: 0, failed: 0, handled: 0, overtaken: 0, problems: new Set<string>() }
   for (const message of messages) {
     const page = decodeMessage(message.body)
     if (page === undefined) {
@@ -39,29 +46,39 @@ export async function handleMessages(
       message.ack() // the next time it would be no clearer
       continue
     }
-    let overtaken = 0
     try {
       await atOnce(page.slots, slotsAtOnce, async (slot) => {
         const issuer = await issuerOf(slot.issuer)
         const lease = await ports.fanOut.claim(slot, page.lease, seconds(ports.clock), LEASE_SECONDS)
-        if (lease === undefined) overtaken += 1
-        else await resignSlot(ports, issuer, lease)
+        if (lease === undefined) {
+          run.overtaken += 1
+          return
+        }
+        const { built, signatures, problems } = await resignSlot(ports, issuer, lease)
+        run.built += built ? 1 : 0
+        run.failed += built ? 0 : 1
+        run.signatures += signatures
+        for (const problem of problems) run.problems.add(problem)
       })
+      run.handled += 1
+      message.ack()
     } catch (error) {
       // The record is away. What was claimed was built or given back; the rest of the message is as it was.
-      ports.log.event('error', {
-        what: 'message failed',
-        message: message.id,
-        attempts: message.attempts,
-        problem: describe(error),
-      })
+      const [problem, { id, attempts }] = [describe(error), message]
+      ports.log.event('error', { what: 'message failed', message: id, attempts, problem })
       message.retry() // after the delay that the consumer is configured with
-      continue
     }
-    message.ack()
-    await ports.fanOut.recordHandled(1, overtaken, ports.clock.nowMs()).catch((error: unknown) => {
-      ports.log.event('warn', { what: 'message not counted', problem: describe(error) })
-    })
+  }
+  const { built, signatures, failed, handled, overtaken, problems } = run
+  const finishedMs = ports.clock.nowMs()
+  try {
+    await ports.fanOut.recordHandled(handled, overtaken, finishedMs)
+    if (built + failed === 0) return
+    const ok = problems.size === 0
+    const done = { job: QUEUE_JOB, startedMs, finishedMs, ok, built, signatures, failed, remaining: failed }
+    await ports.runs.recordRun(ok ? done : { ...done, error: [...problems].join('; ') })
+  } catch (error) {
+    ports.log.event('warn', { what: 'messages not counted', problem: describe(error) }) // what was signed is signed
   }
 }
 

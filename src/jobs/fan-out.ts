@@ -82,8 +82,7 @@ export async function fanOut(ports: FanOutPorts, options: FanOutOptions): Promis
     due: found.due,
     planned,
     messages: sent.messages,
-    waiting: found.waiting.reduce((sum, { slots }) => sum + slots, 0),
-    lost,
+    lost: lost > 0,
     refused: sent.problems.length > 0,
   }
   await ports.fanOut.recordPlan(record).catch((error: unknown) => {

@@ -145,6 +145,9 @@ export interface Globals {
   readonly oldestThisUpdate: UnixSeconds | undefined
   readonly nearestNextUpdate: UnixSeconds | undefined
   readonly overlayItems: number
+  /** Immutable values of older changes, and how many changes are in them. */
+  readonly overlaySegments: number
+  readonly overlaySegmentItems: number
   readonly publisher: { readonly version: number; readonly publishedAtMs: number }
   /** The last run of each job. */
   readonly lastRuns: readonly RunRecord[]
@@ -154,6 +157,26 @@ export interface Globals {
   readonly signing?:
     | { readonly built: number; readonly signatures: number; readonly milliseconds: number }
     | undefined
+  /** Re-signing over a queue; undefined: there never was one. */
+  readonly fanOut?: FanOutState | undefined
+}
+
+/** Times in Unix milliseconds, 0 = never. */
+export interface FanOutState {
+  /** Slots that are in the queue now, and slots that somebody builds now (also without a queue). */
+  readonly waiting: number
+  readonly building: number
+  /** The last plan: when, slots due, slots sent, in how many messages. */
+  readonly plannedMs: number
+  readonly due: number
+  readonly planned: number
+  readonly messages: number
+  /** A plan found slots that were sent and taken by nobody in time; the queue did not take all of a plan. */
+  readonly lostMs: number
+  readonly refusedMs: number
+  /** The last message that was handled, the last that was given up. */
+  readonly handledMs: number
+  readonly deadMs: number
 }
 
 export interface AdminStore extends MassStore {

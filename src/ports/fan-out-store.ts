@@ -19,10 +19,8 @@ export interface PlanRecord {
   /** Of these, sent. */
   readonly planned: number
   readonly messages: number
-  /** Sent before, and taken by nobody yet. */
-  readonly waiting: number
-  /** Sent before, and taken by nobody in time. */
-  readonly lost: number
+  /** Slots were sent before, and taken by nobody in time. */
+  readonly lost: boolean
   /** The queue took not all of it. */
   readonly refused: boolean
 }

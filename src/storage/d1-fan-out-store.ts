@@ -32,8 +32,8 @@ const CLAIM = `
   RETURNING lease`
 
 const RECORD_PLAN = `
-  UPDATE plan SET planned_ms = ?1, due = ?2, planned = ?3, messages = ?4, waiting = ?5, lost = ?6,
-    refused_ms = iif(?7, ?1, refused_ms)`
+  UPDATE plan SET planned_ms = ?1, due = ?2, planned = ?3, messages = ?4,
+    lost_ms = iif(?5, ?1, lost_ms), refused_ms = iif(?6, ?1, refused_ms)`
 const COUNT_PLAN = `
   UPDATE counters SET value = value + CASE name WHEN 'slots_planned' THEN ?1 ELSE ?2 END
   WHERE name IN ('slots_planned', 'messages_sent')`
@@ -88,9 +88,9 @@ export class D1FanOutStore implements FanOutStore {
     return row === undefined ? undefined : { issuer, k, slot, lease: textIn(row, 'lease'), since: now }
   }
 
-  recordPlan({ plannedMs, due, planned, messages, waiting, lost, refused }: PlanRecord): Promise<void> {
+  recordPlan({ plannedMs, due, planned, messages, lost, refused }: PlanRecord): Promise<void> {
     return this.#note([
-      this.#db.prepare(RECORD_PLAN).bind(plannedMs, due, planned, messages, waiting, lost, refused ? 1 : 0),
+      this.#db.prepare(RECORD_PLAN).bind(plannedMs, due, planned, messages, lost ? 1 : 0, refused ? 1 : 0),
       this.#db.prepare(COUNT_PLAN).bind(planned, messages),
     ])
   }

@@ -1,6 +1,6 @@
 /** State of the machine: what /readyz, /metrics and `status` show, read in one transaction. */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import type { Globals, IssuerState, RunRecord } from '../ports/admin-store.ts'
+import type { FanOutState, Globals, IssuerState, RunRecord } from '../ports/admin-store.ts'
 import { StorageError } from '../ports/errors.ts'
 import {
   type Database,
@@ -11,7 +11,8 @@ import {
   textIn,
   transact,
 } from './database.ts'
-import { DUE } from './slot-rules.ts'
+import { COUNT_OVERLAY } from './segment-sql.ts'
+import { DUE, isPlanned } from './slot-rules.ts'
 
 const KEPT_RUNS = 100
 const RATED_RUNS = 20
@@ -24,13 +25,14 @@ const READ_ISSUERS = `
     count(s.slot) AS slots,
     coalesce(sum(${DUE}), 0) AS due,
     coalesce(sum(s.failures > 0), 0) AS failing,
+    coalesce(sum(s.lease_until > ?1 AND ${isPlanned('s.lease')}), 0) AS waiting,
+    coalesce(sum(s.lease_until > ?1 AND s.lease IS NOT NULL AND NOT ${isPlanned('s.lease')}), 0) AS building,
     coalesce(sum(iif(s.k = i.k, s.entries, 0)), 0) AS entries,
     coalesce(sum(iif(s.k = i.k, s.added, 0)), 0) AS added,
     min(iif(s.k = i.k AND s.built_seq > 0 AND s.entries > 0, s.this_update, NULL)) AS oldest,
     min(iif(s.k = i.k AND s.built_seq > 0 AND s.entries > 0, s.next_update, NULL)) AS nearest
   FROM issuers i LEFT JOIN slots s ON s.issuer = i.id
   GROUP BY i.id ORDER BY i.id`
-const READ_ITEMS = 'SELECT count(*) AS items FROM changes'
 const READ_PUBLISHER = 'SELECT published_version, published_at FROM publisher WHERE id = 1'
 const READ_RUNS = 'SELECT * FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY job) ORDER BY id'
 /** Runs that had nothing to sign say nothing of how fast it goes. */
@@ -38,6 +40,7 @@ const READ_RATE = `
   SELECT coalesce(sum(built), 0) AS built, coalesce(sum(signatures), 0) AS signatures,
     coalesce(sum(finished_ms - started_ms), 0) AS milliseconds
   FROM (SELECT * FROM runs WHERE built > 0 ORDER BY id DESC LIMIT ${RATED_RUNS})`
+const READ_PLAN = 'SELECT * FROM plan'
 const READ_COUNTERS = 'SELECT name, value FROM counters ORDER BY name'
 
 const ADD_RUN = `
@@ -55,6 +58,8 @@ const NOT_SET_UP: Globals = {
   oldestThisUpdate: undefined,
   nearestNextUpdate: undefined,
   overlayItems: 0,
+  overlaySegments: 0,
+  overlaySegmentItems: 0,
   publisher: { version: 0, publishedAtMs: 0 },
   lastRuns: [],
   counters: {},
@@ -68,11 +73,12 @@ export async function readGlobals(
 ): Promise<Globals> {
   const statements = [
     db.prepare(READ_ISSUERS).bind(now, 0),
-    db.prepare(READ_ITEMS),
+    db.prepare(COUNT_OVERLAY),
     db.prepare(READ_PUBLISHER),
     db.prepare(READ_RUNS),
     db.prepare(READ_COUNTERS),
     db.prepare(READ_RATE),
+    db.prepare(READ_PLAN),
   ]
   let results: Awaited<ReturnType<typeof transact>>
   try {
@@ -81,7 +87,7 @@ export async function readGlobals(
     if (error instanceof StorageError && error.reason === 'notSetUp') return NOT_SET_UP
     throw error
   }
-  const [issuerRows, items, publisher, runs, counters, rate] = results.map((result) => result.results)
+  const [issuerRows, items, publisher, runs, counters, rate, plans] = results.map((result) => result.results)
   const issuers = (issuerRows ?? []).map(decodeIssuerState)
   const put = publisher?.[0]
   const itemRow = items?.[0]
@@ -92,7 +98,9 @@ export async function readGlobals(
     slotsFailing: issuers.reduce((sum, issuer) => sum + issuer.slotsFailing, 0),
     oldestThisUpdate: least(issuers.map((issuer) => issuer.oldestThisUpdate)),
     nearestNextUpdate: least(issuers.map((issuer) => issuer.nearestNextUpdate)),
-    overlayItems: itemRow === undefined ? 0 : numberIn(itemRow, 'items'),
+    overlayItems: itemRow === undefined ? 0 : numberIn(itemRow, 'tail'),
+    overlaySegments: itemRow === undefined ? 0 : numberIn(itemRow, 'segments'),
+    overlaySegmentItems: itemRow === undefined ? 0 : numberIn(itemRow, 'items'),
     publisher: {
       version: put === undefined ? 0 : numberIn(put, 'published_version'),
       publishedAtMs: put === undefined ? 0 : numberIn(put, 'published_at'),
@@ -102,6 +110,7 @@ export async function readGlobals(
       (counters ?? []).map((row) => [textIn(row, 'name'), numberIn(row, 'value')]),
     ),
     signing: (rate ?? []).map(decodeRate)[0],
+    fanOut: (plans ?? []).map((row) => decodePlan(row, issuerRows ?? []))[0],
   }
 }
 
@@ -160,6 +169,24 @@ function decodeIssuerState(row: Row): IssuerState {
     oldestThisUpdate: optionalNumberIn(row, 'oldest'),
     nearestNextUpdate: optionalNumberIn(row, 'nearest'),
   }
+}
+
+/** @param issuers rows of READ_ISSUERS. @returns undefined when nothing was ever planned, consumed or given up */
+function decodePlan(row: Row, issuers: readonly Row[]): FanOutState | undefined {
+  const sumOf = (column: string) => issuers.reduce((sum, issuer) => sum + numberIn(issuer, column), 0)
+  const state = {
+    waiting: sumOf('waiting'),
+    building: sumOf('building'),
+    plannedMs: numberIn(row, 'planned_ms'),
+    due: numberIn(row, 'due'),
+    planned: numberIn(row, 'planned'),
+    messages: numberIn(row, 'messages'),
+    lostMs: numberIn(row, 'lost_ms'),
+    refusedMs: numberIn(row, 'refused_ms'),
+    handledMs: numberIn(row, 'handled_ms'),
+    deadMs: numberIn(row, 'dead_ms'),
+  }
+  return state.plannedMs + state.handledMs + state.deadMs === 0 ? undefined : state
 }
 
 function decodeRun(row: Row): RunRecord {

@@ -245,7 +245,7 @@ export class Deployment implements Fate {
         await this.#restart()
         continue
       }
-      const ports = { ...this.#worker.presign, fanOut: this.#places }
+      const ports = { ...this.#worker.presign, fanOut: this.#places, runs: this.#worker.admin }
       const outcome = await this.#invoke(() => this.#queue.deliver(message, ports))
       if (outcome === 'done') continue
       this.#world.say(`${message.id}: ${outcome}`)

@@ -146,7 +146,7 @@ export class QueueWorld {
     if (!keep) this.queue.splice(this.queue.indexOf(sent), 1)
     sent.attempts += 1
     const { actor, slots, places, isolate } = this.#isolate(stop)
-    const ports: ConsumerPorts = { ...isolate.presign, slots, fanOut: places }
+    const ports: ConsumerPorts = { ...isolate.presign, slots, fanOut: places, runs: isolate.admin }
     const message: QueueMessage = {
       id: 'm',
       body: sent.body,

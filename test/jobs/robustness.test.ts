@@ -221,7 +221,11 @@ describe('a queue that does not take it', () => {
     const messages = queue.batches
       .flat()
       .map(({ body }) => ({ id: '1', body, attempts: 1, ack() {}, retry() {} }))
-    await handleMessages({ ...place.presign, fanOut: new D1FanOutStore(world.record) }, messages, 3)
+    await handleMessages(
+      { ...place.presign, fanOut: new D1FanOutStore(world.record), runs: place.admin },
+      messages,
+      3,
+    )
     expect(
       world.record.rows(
         "SELECT name, value FROM counters WHERE name IN ('slots_overtaken', 'bundles_built')",
@@ -320,6 +324,10 @@ test('a consumer builds nothing for an issuer that was frozen or disabled, or an
   const messages = queue.batches
     .flat()
     .map(({ body }) => ({ id: '1', body, attempts: 1, ack() {}, retry() {} }))
-  await handleMessages({ ...place.presign, fanOut: new D1FanOutStore(world.record) }, messages, 3)
+  await handleMessages(
+    { ...place.presign, fanOut: new D1FanOutStore(world.record), runs: place.admin },
+    messages,
+    3,
+  )
   expect(world.record.rows("SELECT value FROM counters WHERE name = 'bundles_built'")).toEqual([{ value: 0 }])
 })

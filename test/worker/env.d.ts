@@ -4,8 +4,8 @@ declare global {
   namespace Cloudflare {
     interface Env {
       TEST_MIGRATIONS: D1Migration[]
-      RESIGN: Queue
-      DEAD: Queue
+      RESIGN?: Queue
+      DEAD?: Queue
     }
   }
 }

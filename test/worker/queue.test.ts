@@ -22,6 +22,8 @@ const counter = (name: string) => number(`SELECT value AS n FROM counters WHERE 
 const leased = () => number('SELECT count(*) AS n FROM slots WHERE lease IS NOT NULL')
 const planned = () => number("SELECT count(*) AS n FROM slots WHERE lease LIKE 'plan:%'")
 const cron = () => worker.scheduled()
+const queue = env.RESIGN ?? unbound()
+const deadLetters = env.DEAD ?? unbound()
 const errors: string[] = []
 
 const issuers: number[] = []
@@ -85,6 +87,17 @@ test('the cron run plans what is due, workerd delivers it, and consumers build e
   expect(await counter('signatures_made')).toBe(3 * 2 * COUNT)
   const run = (await admin.globals(seconds())).lastRuns.find(({ job }) => job === 'cron')
   expect(run).toMatchObject({ ok: true, built: 0, remaining: 0 })
+  const { fanOut, lastRuns } = await admin.globals(seconds())
+  expect(fanOut).toMatchObject({
+    waiting: 0,
+    building: 0,
+    due: 3,
+    planned: 3,
+    messages: 1,
+    lostMs: 0,
+    deadMs: 0,
+  })
+  expect(lastRuns.find(({ job }) => job === 'queue')).toMatchObject({ ok: true, built: 3, failed: 0 })
   expect(errors).toEqual([])
 })
 
@@ -94,7 +107,7 @@ test('a message that comes twice is built once', async () => {
   const names = issuers.map((issuer) => ({ issuer, k: 0, slot: 0 }))
   expect(await places.plan(names, 'plan:twice', seconds(), 900)).toHaveLength(3)
   const body = { version: 1, lease: 'plan:twice', slots: issuers.map((issuer) => [issuer, 0, 0]) }
-  await env.RESIGN.sendBatch([{ body }, { body }])
+  await queue.sendBatch([{ body }, { body }])
   const handled = await counter('messages_handled')
   await vi.waitUntil(async () => (await counter('messages_handled')) === handled + 2, 20_000)
   expect(await counter('bundles_built')).toBe(before + 3)
@@ -124,7 +137,7 @@ test('while the record is away a message is asked for again, then a dead letter:
   await places.plan([{ issuer: issuers[0] ?? 0, k: 0, slot: 0 }], 'plan:dead', seconds(), 900)
   expect(await planned()).toBe(1)
   await env.DB.prepare('ALTER TABLE issuers RENAME TO away').run()
-  await env.RESIGN.send({ version: 1, lease: 'plan:dead', slots: [[issuers[0], 0, 0]] })
+  await queue.send({ version: 1, lease: 'plan:dead', slots: [[issuers[0], 0, 0]] })
   await vi.waitUntil(() => errors.some((line) => line.includes('"dead letter"')), 20_000)
   await env.DB.prepare('ALTER TABLE away RENAME TO issuers').run()
   await vi.waitUntil(async () => (await counter('messages_dead')) === 1, 5_000)
@@ -139,6 +152,10 @@ test('while the record is away a message is asked for again, then a dead letter:
 
 test('a dead letter that nobody understands is counted too', async () => {
   const before = await counter('messages_dead')
-  await env.DEAD.send('what is this?')
+  await deadLetters.send('what is this?')
   await vi.waitUntil(async () => (await counter('messages_dead')) === before + 1, 20_000)
 })
+
+function unbound(): never {
+  throw new Error('vitest.config.ts binds no queue')
+}

@@ -32,6 +32,7 @@ function describeStatus(url: string, status: Status): string[] {
       ['Responder', url],
       ['Ready', status.ready ? 'yes' : 'no'],
       ['Bundles due', describeDue(status)],
+      ...describeQueue(status, ago),
       ['Oldest response', ago(status.oldestThisUpdate)],
       ['First to expire', ahead(status.nearestNextUpdate)],
       ['Published', ago(status.lastPublishedAt)],
@@ -45,6 +46,20 @@ function describeStatus(url: string, status: Status): string[] {
     ...(status.issuers.length === 0
       ? ['no issuers yet: edge-ocsp issuer add --cert issuer.pem ...']
       : describeIssuers(status)),
+  ]
+}
+
+function describeQueue(
+  { queue }: Status,
+  ago: (time: string | null) => string,
+): (readonly [string, string])[] {
+  if (queue === null) return []
+  const { waiting, building, due, planned, messages, plannedAt, handledAt, deadAt } = queue
+  return [
+    ['In the queue', `${waiting} bundles, and ${building} being built`],
+    ['Last plan', `${ago(plannedAt)}: ${planned} of ${due} due sent in ${messages} messages`],
+    ['Last message', ago(handledAt)],
+    ...(deadAt === null ? [] : [['Last dead letter', ago(deadAt)] as const]),
   ]
 }
 
