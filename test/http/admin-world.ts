@@ -24,6 +24,8 @@ export const EMPTY_GLOBALS: Globals = {
   oldestThisUpdate: undefined,
   nearestNextUpdate: undefined,
   overlayItems: 0,
+  overlaySegments: 0,
+  overlaySegmentItems: 0,
   publisher: { version: 0, publishedAtMs: 0 },
   lastRuns: [],
   counters: {},

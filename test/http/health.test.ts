@@ -75,6 +75,8 @@ const READY: Globals = {
   oldestThisUpdate: STATE.oldestThisUpdate,
   nearestNextUpdate: STATE.nearestNextUpdate,
   overlayItems: 5,
+  overlaySegments: 3,
+  overlaySegmentItems: 4_000,
   publisher: { version: 9, publishedAtMs: NOW * 1000 - 20_000 },
   lastRuns: [
     {

@@ -122,6 +122,8 @@ test('globals: empty at first, then heads, dues, runs and counters', async () =>
     oldestThisUpdate: undefined,
     nearestNextUpdate: undefined,
     overlayItems: 0,
+    overlaySegments: 0,
+    overlaySegmentItems: 0,
     publisher: { version: 0, publishedAtMs: 0 },
     lastRuns: [],
     counters: { builds_failed: 0, bundles_built: 0, signatures_made: 0 },
