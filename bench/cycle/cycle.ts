@@ -10,11 +10,12 @@ import { type Runtime, startRuntime } from '../../src/cli/dev/runtime.ts'
 import { PACKAGE_ROOT, type WorkerBundle } from '../../src/cli/dev/worker-bundle.ts'
 import { formatPEM } from '../../src/pkix/pem.ts'
 import type { SignatureAlgorithm } from '../../src/ports/records.ts'
-import { processorTime } from '../servers.ts'
+import { processorTime, type Server, startServer } from '../servers.ts'
 import { type CA, makeCA } from './ca.ts'
 import { type HeapPeak, HeapWatch } from './heap-watch.ts'
 import { BARE_PATH, type BareSigning, METER_PATH, type MeterReading } from './meter.ts'
 import { addReadings } from './readings.ts'
+import { relayedDatabase, STORAGE_VARIABLE } from './storage.ts'
 import { type Verified, verifyAnswers } from './verify.ts'
 
 const ISSUER = 'cycle'
@@ -27,6 +28,8 @@ export interface CycleOptions {
   readonly algorithm: SignatureAlgorithm
   /** Answers for openssl. */
   readonly verify: number
+  /** Worker in front of D1 and KV in a process of their own (test/support/storage-relay.ts); undefined: in the Worker's process. */
+  readonly relay: WorkerBundle | undefined
   /** Variables of the Worker beside its defaults. */
   readonly variables: Readonly<Record<string, string>>
   readonly progress: (text: string) => void
@@ -61,6 +64,7 @@ export interface Cycle {
 export async function runCycle(options: CycleOptions): Promise<Cycle> {
   const folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-cycle-'))
   let runtime: Runtime | undefined
+  let storage: Server | undefined
   try {
     const { certificates, algorithm, progress } = options
     progress(`${certificates} certificates: the CA and its index`)
@@ -70,6 +74,11 @@ export async function runCycle(options: CycleOptions): Promise<Cycle> {
     const state = join(folder, 'state')
     mkdirSync(state, { mode: 0o700 })
     const faults: string[] = []
+    if (options.relay !== undefined) {
+      const apart = join(folder, 'storage')
+      mkdirSync(apart, { mode: 0o700 })
+      storage = await startServer({ bundle: options.relay, folder: apart })
+    }
     runtime = await startRuntime({
       bundle: options.bundle,
       folder: state,
@@ -79,16 +88,23 @@ export async function runCycle(options: CycleOptions): Promise<Cycle> {
       variables: {
         ADMIN_TOKEN: token,
         KEY_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+        ...(storage === undefined ? {} : { [STORAGE_VARIABLE]: storage.url }),
         ...options.variables,
       },
       onLog: ({ level, message }) => level === 'error' && faults.push(message),
       onRestart: () => faults.push('workerd died and was started again'),
     })
-    const cycle = await runStages(options, runtime, ca, { index, token, answers: join(folder, 'answers') })
+    const database = storage === undefined ? runtime.database : relayedDatabase(storage.url)
+    const cycle = await runStages(options, { ...runtime, database }, ca, {
+      index,
+      token,
+      answers: join(folder, 'answers'),
+    })
     if (faults.length > 0) throw new Error(`the Worker had ${faults.length} faults, the first: ${faults[0]}`)
     return cycle
   } finally {
     await runtime?.dispose()
+    await storage?.stop()
     rmSync(folder, { recursive: true, force: true })
   }
 }

@@ -23,11 +23,12 @@ const SIZES = [10_000, 30_000, 100_000, 300_000, 1_000_000]
 const CURVE_ANSWERS = 200
 const MAX_CERTIFICATES = 10_000_000
 
-const HELP = `usage: npm run bench:cycle -- [--certs N] [--alg P-256|RSA-2048] [--verify N] [--curve] [--var NAME=VALUE]... [--json]
+const HELP = `usage: npm run bench:cycle -- [--certs N] [--alg P-256|RSA-2048] [--verify N] [--curve] [--storage apart|inside] [--var NAME=VALUE]... [--json]
   --certs N         certificates, 1000 to ${MAX_CERTIFICATES} (default 50000); a million takes about ten minutes
   --alg ALGORITHM   of the responder's key (default P-256)
   --verify N        random answers for openssl (default 10000)
   --curve           ${SIZES.join(', ')} certificates, up to --certs, and how the costs grow
+  --storage WHERE   "apart": D1 and KV in a process of their own, as at the edge (default); "inside": in the Worker's
   --var NAME=VALUE  a variable of the Worker, such as SIGNATURES_PER_RUN
   --json            the report as JSON on standard output
 example: npm run bench:cycle -- --certs 1000000`
@@ -36,6 +37,7 @@ const options = readOptions()
 const startedAt = new Date().toISOString()
 const [loadBefore = 0] = loadavg()
 const bundle = await buildWorker(PACKAGE_ROOT, 'test/support/metered-worker.ts')
+const relay = options.isApart ? await buildWorker(PACKAGE_ROOT, 'test/support/storage-relay.ts') : undefined
 const sizes = options.curve
   ? [...SIZES.filter((size) => size < options.certificates), options.certificates]
   : [options.certificates]
@@ -44,7 +46,7 @@ try {
   for (const certificates of sizes) {
     const verify = certificates === options.certificates ? options.verify : CURVE_ANSWERS
     const { algorithm, variables } = options
-    cycles.push(await runCycle({ bundle, certificates, algorithm, verify, variables, progress }))
+    cycles.push(await runCycle({ bundle, relay, certificates, algorithm, verify, variables, progress }))
   }
   finish()
 } catch (error) {
@@ -62,7 +64,8 @@ function finish(): void {
     ...{ processor: processor?.model ?? 'unknown', cores: cpus().length, node: process.version },
     load: [loadBefore, loadAfter],
   }
-  const report = { startedAt, algorithm: options.algorithm, machine, rows, cycles }
+  const storage = options.isApart ? 'apart' : 'inside'
+  const report = { startedAt, algorithm: options.algorithm, storage, machine, rows, cycles }
   const json = `${JSON.stringify(report, undefined, 2)}\n`
   const folder = join(PACKAGE_ROOT, 'bench/results')
   mkdirSync(folder, { recursive: true })
@@ -93,6 +96,7 @@ function readOptions() {
         alg: { type: 'string', default: 'P-256' },
         verify: { type: 'string', default: '10000' },
         curve: { type: 'boolean', default: false },
+        storage: { type: 'string', default: 'apart' },
         var: { type: 'string', multiple: true, default: [] },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
@@ -104,7 +108,10 @@ function readOptions() {
     }
     const algorithm = ALGORITHMS[values.alg]
     if (algorithm === undefined) throw new Error(`--alg is "${values.alg}", not P-256 or RSA-2048`)
+    if (values.storage !== 'apart' && values.storage !== 'inside')
+      throw new Error(`--storage is "${values.storage}", not apart or inside`)
     return {
+      isApart: values.storage === 'apart',
       certificates: readCount('--certs', values.certs, 1_000, MAX_CERTIFICATES),
       verify: readCount('--verify', values.verify, 1, MAX_CERTIFICATES),
       ...{ algorithm, curve: values.curve, json: values.json, variables: readVariables(values.var) },

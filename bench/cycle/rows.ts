@@ -71,10 +71,10 @@ function signingRows(cycle: Cycle): Measurement[] {
       name: '  the same apart from the simulated storage',
       value: (signatures * bareEach) / (signMs - storage(signReading)),
       unit: 'ratio',
-      detail: `${each(storage(signReading))} us of each signature are waiting for Miniflare's D1 and KV`,
+      detail: `${each(storage(signReading))} us of each signature are waiting for D1 and KV`,
     },
     {
-      name: "  the same by workerd's processor time, storage included",
+      name: "  the same by processor time of the Worker's workerd",
       value: (signatures * bareProcessor) / signProcessorMs,
       unit: 'ratio',
       detail: `${each(signProcessorMs)} us a signature, bare ${(bareProcessor * 1000).toFixed(1)} us`,

@@ -11,9 +11,14 @@ import {
   type MeterReading,
   type Spent,
 } from '../../bench/cycle/meter.ts'
+import { DATABASE_PATH, KV_PATH, type RelayedStatement, STORAGE_VARIABLE } from '../../bench/cycle/storage.ts'
 import { compose } from '../../src/compose.ts'
 import { SIGNATURE_ALGORITHMS, type SignParameters } from '../../src/signing/algorithms.ts'
 import { decodeAlgorithm } from '../../src/storage/record-codec.ts'
+
+const storageURL = Object.entries(env).flatMap(([name, value]: [string, unknown]) =>
+  name === STORAGE_VARIABLE && typeof value === 'string' ? value : [],
+)[0]
 
 type Counts = Omit<MeterReading, 'spent' | 'bundlesByK'>
 
@@ -73,7 +78,7 @@ async function waited<T>(what: Spent, call: () => Promise<T>): Promise<T> {
     return await call()
   } finally {
     took(what)
-    stage = what === 'rows' ? 'signing' : 'elsewhere'
+    stage = what === 'rows' || what === 'read' ? 'signing' : 'elsewhere'
   }
 }
 
@@ -84,6 +89,7 @@ const digest = subtle.digest.bind(subtle)
 Object.defineProperty(subtle, 'sign', {
   value: (algorithm: SignParameters, key: CryptoKey, data: BufferSource) => {
     counts.signatures += 1
+    stage = 'signing'
     return sign(algorithm, key, data)
   },
 })
@@ -102,59 +108,99 @@ function purposeOf(sql: string): Spent {
   return /^\s*UPDATE slots SET\s+built_seq/.test(sql) ? 'record' : 'leases'
 }
 
-const prepared = new WeakMap<object, { statement: D1PreparedStatement; purpose: Spent }>()
+interface Prepared extends RelayedStatement {
+  readonly statement: D1PreparedStatement
+  readonly purpose: Spent
+}
+const prepared = new WeakMap<object, Prepared>()
 
-function billed(results: readonly { readonly meta: D1Meta }[]): void {
+/** What the Worker uses of D1's results. */
+type Results = { readonly results: Record<string, unknown>[]; readonly meta: D1Meta }[]
+
+async function execute(list: readonly Prepared[]): Promise<Results> {
+  const results = await (storageURL === undefined ? executeHere(list) : executeApart(list, storageURL))
   counts.queries += 1
   counts.statements += results.length
   for (const { meta } of results) {
     counts.rowsRead += meta.rows_read
     counts.rowsWritten += meta.rows_written
   }
+  return results
 }
 
-function meteredStatement(statement: D1PreparedStatement, purpose: Spent): D1PreparedStatement {
-  const proxy = new Proxy(statement, {
+async function executeHere(list: readonly Prepared[]): Promise<Results> {
+  const [only] = list
+  return list.length === 1 && only !== undefined
+    ? [await only.statement.all<Record<string, unknown>>()]
+    : await env.DB.batch<Record<string, unknown>>(list.map(({ statement }) => statement))
+}
+
+async function executeApart(list: readonly Prepared[], url: string): Promise<Results> {
+  const body = JSON.stringify(list.map(({ sql, values }) => ({ sql, values })))
+  const answer = await fetch(url + DATABASE_PATH, { method: 'POST', body })
+  if (!answer.ok) throw new Error(await answer.text())
+  return await answer.json()
+}
+
+function meteredStatement(made: Prepared): D1PreparedStatement {
+  const proxy = new Proxy(made.statement, {
     get(target, name) {
-      if (name === 'bind') return (...values: unknown[]) => meteredStatement(target.bind(...values), purpose)
+      if (name === 'bind')
+        return (...values: unknown[]) =>
+          meteredStatement({ ...made, statement: target.bind(...values), values })
       if (name === 'all')
-        return () =>
-          waited(purpose, async () => {
-            const result = await target.all()
-            billed([result])
-            return result
-          })
+        return () => waited(made.purpose, async () => (await execute([made]))[0] ?? unmetered('D1', name))
       return unmetered('a D1 statement', name)
     },
   })
-  prepared.set(proxy, { statement, purpose })
+  prepared.set(proxy, made)
   return proxy
 }
 
 const database = new Proxy(env.DB, {
   get(target, name) {
-    if (name === 'prepare') return (sql: string) => meteredStatement(target.prepare(sql), purposeOf(sql))
+    if (name === 'prepare')
+      return (sql: string) =>
+        meteredStatement({ sql, values: [], statement: target.prepare(sql), purpose: purposeOf(sql) })
     if (name === 'batch')
       return (batch: readonly D1PreparedStatement[]) => {
         const known = batch.map((one) => prepared.get(one) ?? unmetered('a batch', 'statement'))
-        const purposes = known.map(({ purpose }) => purpose)
-        const purpose = purposes.find((one) => one !== 'leases') ?? 'leases'
-        return waited(purpose, async () => {
-          const results = await target.batch(known.map(({ statement }) => statement))
-          billed(results)
-          return results
-        })
+        const purpose = known.find((one) => one.purpose !== 'leases')?.purpose ?? 'leases'
+        return waited(purpose, () => execute(known))
       }
     return unmetered('D1', name)
   },
 })
 
+async function getValue(key: string, options: { type: 'arrayBuffer'; cacheTtl?: number }) {
+  if (storageURL === undefined) return await env.RESPONSES.get(key, options)
+  const answer = await fetch(storageURL + KV_PATH + encodeURIComponent(key))
+  if (answer.status === 404) {
+    await answer.arrayBuffer()
+    return null
+  }
+  return await answer.arrayBuffer()
+}
+
+async function putValue(
+  key: string,
+  body: ArrayBuffer | ArrayBufferView,
+  options: KVNamespacePutOptions = {},
+): Promise<void> {
+  if (storageURL === undefined) return await env.RESPONSES.put(key, body, options)
+  const query = options.expiration === undefined ? '' : `?expiration=${options.expiration}`
+  const target = storageURL + KV_PATH + encodeURIComponent(key) + query
+  const answer = await fetch(target, { method: 'PUT', body })
+  await answer.text()
+  if (!answer.ok) throw new Error(`KV was not written: ${answer.status}`)
+}
+
 const kv = new Proxy(env.RESPONSES, {
-  get(target, name) {
+  get(_target, name) {
     if (name === 'get')
       return (key: string, options: { type: 'arrayBuffer'; cacheTtl?: number }) => {
         counts.reads += 1
-        return waited('read', () => target.get(key, options))
+        return waited('read', () => getValue(key, options))
       }
     if (name === 'put')
       return (key: string, value: ArrayBuffer | ArrayBufferView, options?: KVNamespacePutOptions) => {
@@ -163,7 +209,7 @@ const kv = new Proxy(env.RESPONSES, {
           counts.bundleWrites += 1
           bundles.set(key, value.byteLength)
         }
-        return waited('write', () => target.put(key, value, options))
+        return waited('write', () => putValue(key, value, options))
       }
     return unmetered('KV', name)
   },
