@@ -77,19 +77,17 @@ const SELECTED = `${ASKED}, joined AS (
     WHERE ${STRETCH} AND ${OPEN} AND ${MATCHES}
   )`
 
+/** Issuer and hash as they were bound: along the key, row after row. As columns of `asked` all that follows would be sorted first. */
+const walkEnd = (rows: number) => `
+  coalesce((SELECT hash FROM certificates WHERE issuer = ?1 AND hash >= ?2->>'from' ORDER BY hash LIMIT 1 OFFSET ${rows}), ${END})`
 /** Where a stretch ends that walks no more than STEP_WALK rows, and of those that match one more than STEP_ROWS. */
-const FIND_STRETCH = `${ASKED}, stretch AS MATERIALIZED (
-    SELECT coalesce((SELECT c.hash FROM asked a CROSS JOIN certificates c WHERE c.issuer = a.issuer AND c.hash >= a.from_hash
-      ORDER BY c.hash LIMIT 1 OFFSET ${STEP_WALK}), ${END}) AS stop
-  ), found AS MATERIALIZED (
+const FIND_STRETCH = `${ASKED}, stretch AS MATERIALIZED (SELECT ${walkEnd(STEP_WALK)} AS stop), found AS MATERIALIZED (
     SELECT c.hash FROM asked a CROSS JOIN stretch s CROSS JOIN certificates c
     WHERE c.issuer = a.issuer AND c.hash >= a.from_hash AND c.hash < s.stop AND ${OPEN} AND ${MATCHES}
     ORDER BY c.hash LIMIT ${STEP_ROWS + 1}
   )
   SELECT stop, (SELECT count(*) FROM found) AS found, coalesce((SELECT max(hash) FROM found), 0) AS last FROM stretch`
-const FIND_TALLY = `${ASKED}
-  SELECT coalesce((SELECT c.hash FROM asked a CROSS JOIN certificates c WHERE c.issuer = a.issuer AND c.hash >= a.from_hash
-    ORDER BY c.hash LIMIT 1 OFFSET ${TALLY_WALK}), ${END}) AS stop`
+const FIND_TALLY = `SELECT ${walkEnd(TALLY_WALK)} AS stop`
 
 const WRITTEN = ACTS.filter(isWritten)
   .map((act) => `'${act}'`)

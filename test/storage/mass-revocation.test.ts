@@ -252,6 +252,32 @@ describe('a run', () => {
     expect(db.calls).toBe(1 + 2 * 2)
   })
 
+  test('what lies beyond the stretch is not read: its end is found along the key, nothing is sorted for it', async () => {
+    await admin.addCertificates(issuer, many(10), ms)
+    const asked: string[] = []
+    db.beforeCall = (sql) => {
+      asked.push(...sql.filter((text) => text.includes('OFFSET')))
+    }
+    await admin.tallyMass(issuer, ask(), 0, ms)
+    await runAll(ask())
+    db.beforeCall = undefined
+    expect(asked.length).toBe(2)
+    for (const sql of asked) {
+      const plan = db
+        .rows(`EXPLAIN QUERY PLAN ${sql}`, issuer, '{"from":0}')
+        .map(({ detail }) => String(detail))
+      const walks = plan.filter((step) => /^(SCAN|SEARCH) (c|certificates)\b/.test(step))
+      const unbounded = plan.findIndex((step) =>
+        /^SEARCH certificates .*\(issuer=\? AND hash>\?\)$/.test(step),
+      )
+      expect(unbounded).toBeGreaterThanOrEqual(0)
+      expect(plan[unbounded + 1] ?? '').not.toContain('TEMP B-TREE')
+      // Whatever else walks does so between two bounds.
+      for (const step of walks.filter((one) => one !== plan[unbounded]))
+        expect(step).toMatch(/hash>\? AND hash<\?/)
+    }
+  })
+
   test('a single revocation has its turn between two steps, and keeps its own time and reason', async () => {
     await admin.addCertificates(issuer, many(STEP_ROWS * 2), ms)
     const run = await admin.startMass(issuer, ask(), ms)
