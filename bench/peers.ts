@@ -16,8 +16,9 @@ import { type Profiled, type Report, text } from './peers/report.ts'
 import { enter, isUnbudgeted, targets, WITHOUT_BUDGET } from './peers/rows.ts'
 import { makeWorld, type World } from './world.ts'
 
-const HELP = `usage: npm run bench:peers -- [--quick] [--json] [--profile]
+const HELP = `usage: npm run bench:peers -- [--quick] [--seconds N] [--json] [--profile]
   --quick    one round of a second for each row: to see that all rows work, not for figures
+  --seconds  of one measurement, 2 unless told; there are five of each row
   --json     the report as JSON on standard output
   --profile  profiles of all rows that a target is about, and not only where one is not reached
 example: npm run bench:peers -- --quick`
@@ -29,6 +30,7 @@ const PROFILE_SECONDS = 3
 const options = readOptions()
 const started = new Date()
 const [loadBefore = 0] = loadavg()
+const secondsOfOne = options.quick ? 1 : Number(options.seconds)
 const results = join(PACKAGE_ROOT, 'bench/results')
 const stem = `peers-${started.toISOString().replace(/[:.]/g, '-')}${options.quick ? '-quick' : ''}`
 mkdirSync(results, { recursive: true })
@@ -56,7 +58,7 @@ async function measure(over: World): Promise<Report> {
   try {
     const rows = await contest(field.contestants, {
       rounds: options.quick ? 1 : 5,
-      seconds: options.quick ? 1 : 2,
+      seconds: secondsOfOne,
       load,
       progress,
     })
@@ -75,6 +77,7 @@ async function measure(over: World): Promise<Report> {
       startedAt: started.toISOString(),
       seconds: Math.round((Date.now() - started.getTime()) / 1000),
       quick: options.quick,
+      secondsOfOne,
       machine: {
         processor: processor?.model ?? 'unknown',
         cores: cpus().length,
@@ -141,11 +144,13 @@ function readOptions() {
     const { values } = parseArgs({
       options: {
         quick: { type: 'boolean', default: false },
+        seconds: { type: 'string', default: '2' },
         json: { type: 'boolean', default: false },
         profile: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     })
+    if (!/^[1-9][0-9]?$/.test(values.seconds)) throw new Error('--seconds wants a whole number from 1 to 99')
     if (values.help) {
       process.stdout.write(`${HELP}\n`)
       process.exit(0)

@@ -19,6 +19,8 @@ export interface Report {
   readonly startedAt: string
   readonly seconds: number
   readonly quick: boolean
+  /** Of one measurement. */
+  readonly secondsOfOne: number
   readonly machine: {
     readonly processor: string
     readonly cores: number
