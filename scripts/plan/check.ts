@@ -1,7 +1,9 @@
 /** The model beside what was counted in a run of the real Worker. */
+
+import { nextK } from '../../src/storage/slot-growth.ts'
 import { countOf } from './cost.ts'
 import { ALGORITHMS } from './figures.ts'
-import { type Geometry, geometryOf } from './geometry.ts'
+import { bundleBytes, type Geometry } from './geometry.ts'
 import type { PlanInput } from './input.ts'
 import { type Item, ownItems, type Part, requestReads, slotWork } from './model.ts'
 import type { Observation, StatementCount } from './observation.ts'
@@ -41,7 +43,7 @@ const STATEMENTS: readonly (readonly [RegExp, Part])[] = [
     'prune',
   ],
   [
-    /WITH work AS|count\(\*\) AS due|sum\(s\.entries|k_next IS NOT NULL'?$|(INTO|FROM) runs|UPDATE plan SET planned_ms|slots_planned|json_array_length\(i\.policy/s,
+    /work AS MATERIALIZED|count\(\*\) AS due|sum\(s\.entries|k_next IS NOT NULL'?$|(INTO|FROM) runs|UPDATE plan SET planned_ms|slots_planned|json_array_length\(i\.policy/s,
     'plan',
   ],
   [
@@ -83,7 +85,14 @@ export function inputOf(run: ObservedRun): PlanInput {
 
 export function compare(run: ObservedRun, observed: Observed): Check {
   const input = inputOf(run)
-  const geometry: Geometry = geometryOf(run.certificates, 1, run.hashes, input.algorithm)
+  // All were recorded at once: the first doubling went as far as there were certificates.
+  const slots = 2 ** nextK(0, run.certificates)
+  const entries = run.certificates / slots
+  const geometry: Geometry = {
+    slots,
+    entries,
+    bundleBytes: bundleBytes(entries, run.hashes, input.algorithm, 2),
+  }
   const period = { days: run.days, settleDays: run.settleDays }
   const work = slotWork(input, geometry, period, run.days)
   const items = ownItems(input, geometry, work, period)

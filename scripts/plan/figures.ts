@@ -15,8 +15,8 @@ export interface Rows {
 export const RECORDING = {
   /** Written: RAISE_SEQ writes the issuer, its index and, by trigger, the publisher's position; AUDIT a row and AUTOINCREMENT's own. */
   call: { read: 25, written: 5 },
-  /** Seven statements make or walk the plan, 2 to 8 rows each. Written: ADD_ROWS. */
-  row: { read: 30, written: 1 },
+  /** Seven statements make and walk the plan, 4 to 10 rows each. Written: ADD_ROWS. */
+  row: { read: 44, written: 1 },
   /** MARK_SLOTS, for each slot that the rows of a call fall into. */
   slot: { read: 3, written: 0 },
   /** ... and where it is marked. */
@@ -28,10 +28,10 @@ export const COUNTED_SINGLY = 4
 export const COUNTED_IN = 8
 
 /**
- * One revocation: requireIssuer 4, the plan of one row 62, keep_until 1, requireRow 1. Written: RAISE_SEQ 3, ADD_ITEMS 2 (the row
+ * One revocation: requireIssuer 4, the plan of one row 76, keep_until 1, requireRow 1. Written: RAISE_SEQ 3, ADD_ITEMS 2 (the row
  * and its index), MARK_SLOTS 1, AUDIT 2, CHANGE_ROWS 1.
  */
-export const REVOKING: Rows = { read: 68, written: 9 }
+export const REVOKING: Rows = { read: 82, written: 9 }
 
 /**
  * src/overlay/publisher.ts, each minute and after each revocation: LEASE 3, RECORD 3, the position, the issuers that changed, the
@@ -43,8 +43,11 @@ export const TAIL_ITEM: Rows = { read: 4, written: 0 }
 /** ADVANCE, when the issuer has changed since the last root; without a change it reads 4. */
 export const ADVANCING: Rows = { read: 7, written: 1 }
 export const NOT_ADVANCING: Rows = { read: 4, written: 0 }
-/** Paging, segmenting and canaries look whether anything is to be done: once a run. */
-export const OVERLAY_UPKEEP: Rows = { read: 9, written: 0 }
+/** Segmenting (SURVEY_TAIL: the tail once more), paging and canaries look whether anything is to be done: in each run. */
+export const OVERLAY_UPKEEP = { run: { read: 9, written: 0 }, item: { read: 1, written: 0 } }
+/** Floors, old segments and old changes are looked after in one run of ten (PRUNE_RUNS in src/jobs/scheduled.ts). */
+export const PRUNE_RUNS = 10
+export const OVERLAY_PRUNING: Rows = { read: 20, written: 0 }
 /** SEGMENT_LIMITS of src/overlay/segmenting.ts: the tail becomes a segment at so many items, and so many segments become one. */
 export const TAIL_LIMIT = 2_000
 export const SEGMENTS_MERGED = 8
@@ -53,16 +56,18 @@ export const SEGMENT_ITEM: Rows = { read: 3, written: 0 }
 /** Octets of an item, and of the values that a segment is cut into (TARGET_BYTES of src/overlay/segment.ts, half full). */
 export const ITEM_BYTES = 16
 export const SEGMENT_VALUE_BYTES = 24_576
-/** PRUNE of src/storage/d1-overlay-store.ts, in a run in which an item ends: it looks at the oldest 5,000. */
+/** PRUNE of src/storage/d1-overlay-store.ts, when an item has ended: it looks at the oldest 5,000. */
 export const ITEMS_LOOKED_AT = 5_000
 export const PRUNED = { lookedAt: { read: 4, written: 0 }, item: { read: 1, written: 1 } }
 
-/** SURVEY of src/storage/slot-rules.ts: every slot; and for each that is due its issuer, its responder and the sorting. */
+/** SURVEY of src/storage/slot-rules.ts, and GROWING of slot-growth.ts: every slot; what is due once more in the sorting. */
 export const SURVEY = {
-  run: { read: 1, written: 0 },
+  run: { read: 12, written: 0 },
   slot: { read: 1, written: 0 },
-  due: { read: 6, written: 0 },
+  due: { read: 5, written: 0 },
 }
+/** READ_SIGNING of src/storage/d1-slot-store.ts, in a run with something due. */
+export const SIGNING_READ: Rows = { read: 3, written: 0 }
 /** FULL of src/storage/slot-growth.ts: every slot. */
 export const GROWTH = { run: { read: 1, written: 0 }, slot: { read: 1, written: 0 } }
 /** With a queue slots are looked over for growth in one run of ten (GROWTH_RUNS in src/jobs/scheduled.ts), else in each. */
@@ -80,7 +85,7 @@ export const PRUNING = {
   deletingRun: { read: 5, written: 2 },
 }
 /** recordRun of src/storage/globals.ts: a row, AUTOINCREMENT's own, and the 101st is dropped; it looks through the last hundred twice. */
-export const RUN_RECORD: Rows = { read: 209, written: 3 }
+export const RUN_RECORD: Rows = { read: 206, written: 3 }
 
 /** src/signing/resign-slot.ts: lease 3, head 1, RECORD 3, counters 4; each row of the slot 1. Written: lease, record, two counters. */
 export const BUILDING = {

@@ -18,8 +18,10 @@ import {
   MESSAGE_SIGNATURES,
   MESSAGE_SLOTS,
   NOT_ADVANCING,
+  OVERLAY_PRUNING,
   OVERLAY_UPKEEP,
   PAGE_FILL,
+  PRUNE_RUNS,
   PRUNED,
   PRUNING,
   PUBLISHING,
@@ -32,6 +34,7 @@ import {
   SEGMENT_ITEM,
   SEGMENT_VALUE_BYTES,
   SEGMENTS_MERGED,
+  SIGNING_READ,
   SURVEY,
   TAIL_ITEM,
   TAIL_LIMIT,
@@ -140,13 +143,12 @@ export function ownItems(
 
   const planned = input.queue ? builds : 0
   const dueScans = runs * (input.queue ? 1 : 2) // without a queue: also the count of what is left
-  const growthScans = runs * (input.queue ? growthShare(input.cronSeconds) : 1)
-  const buildingRuns = busyRuns(runs, builds)
+  const growthScans = runs * (input.queue ? shareOf(GROWTH_RUNS, input.cronSeconds) : 1)
+  const pruningRuns = runs * shareOf(PRUNE_RUNS, input.cronSeconds)
   const messages = input.queue ? messagesOf(builds / runs, entries * hashes * algorithm.cost) * runs : 0
 
   const deleted = endsPerDay(input) * days
-  const deletingRuns = Math.min(runs, deleted) // certificates end evenly
-  const walked = runs * Math.min(WALKED_ROWS, input.certs)
+  const walked = runs * walkedOf(input.certs)
 
   const rows = {
     record: sum([
@@ -161,8 +163,10 @@ export function ownItems(
       [changing, ADVANCING],
       [publishes - changing, NOT_ADVANCING],
       [publishes * tail, TAIL_ITEM],
-      [runs, OVERLAY_UPKEEP],
-      [Math.min(runs, revoked) * Math.min(ITEMS_LOOKED_AT, kept), PRUNED.lookedAt],
+      [runs, OVERLAY_UPKEEP.run],
+      [runs * tail, OVERLAY_UPKEEP.item],
+      [pruningRuns, OVERLAY_PRUNING],
+      [Math.min(pruningRuns, revoked) * Math.min(ITEMS_LOOKED_AT, kept), PRUNED.lookedAt],
       [revoked, PRUNED.item],
       [merged * days, SEGMENT_ITEM],
     ]),
@@ -173,12 +177,13 @@ export function ownItems(
       [growthScans, GROWTH.run],
       [growthScans * slots, GROWTH.slot],
       [runs, RUN_RECORD],
+      [busyRuns(runs, builds), SIGNING_READ],
       ...(input.queue ? ([[runs, FANNING_OUT.run]] as const) : []),
     ]),
     build: sum([
       [builds, BUILDING.build],
       [builds * entries, BUILDING.row],
-      [input.queue ? messages : buildingRuns, BUILDING.issuer],
+      [input.queue ? messages : busyRuns(runs, builds), BUILDING.issuer],
       [planned, FANNING_OUT.slot],
       [messages, FANNING_OUT.message],
     ]),
@@ -186,7 +191,7 @@ export function ownItems(
       [runs * Math.min(issuers, 20), PRUNING.run],
       [walked, PRUNING.walked],
       [deleted, PRUNING.deleted],
-      [deletingRuns, PRUNING.deletingRun],
+      [deletingRuns(runs, deleted, input.certs), PRUNING.deletingRun],
     ]),
   } as const
 
@@ -289,7 +294,7 @@ function recordItems(input: PlanInput): readonly Item[] {
   return [
     { meter: 'rowsRead', part: 'record', count: issued },
     { meter: 'rowsRead', part: 'revoke', count: revoked },
-    { meter: 'rowsRead', part: 'prune', count: runs * Math.min(WALKED_ROWS, input.certs) + deleted },
+    { meter: 'rowsRead', part: 'prune', count: runs * walkedOf(input.certs) + deleted },
     { meter: 'rowsWritten', part: 'record', count: issued },
     { meter: 'rowsWritten', part: 'revoke', count: revoked * 3 },
     { meter: 'rowsWritten', part: 'prune', count: deleted },
@@ -335,23 +340,35 @@ function distinctOf(slots: number, certificates: number): number {
   return slots * (1 - (1 - 1 / slots) ** certificates)
 }
 
-/** Runs that have something to do, when it comes by chance. */
+/** Runs that have something to do: it comes about evenly. */
 function busyRuns(runs: number, events: number): number {
-  return runs === 0 ? 0 : runs * (1 - Math.exp(-events / runs))
+  return Math.min(runs, events)
 }
 
-/** A run whose minute is a multiple of GROWTH_RUNS. */
-function growthShare(cronSeconds: number): number {
-  const minutes = Math.max(1, Math.round(cronSeconds / MINUTE))
-  let [a, b] = [GROWTH_RUNS, minutes]
+/** Rows that a run of pruning looks at: the last stretch of a walk through all is what is left. */
+function walkedOf(certs: number): number {
+  return certs / (Math.floor(certs / WALKED_ROWS) + 1)
+}
+
+/** Runs whose stretch has something to delete. The last stretch of a walk is too short for it. */
+function deletingRuns(runs: number, deleted: number, certs: number): number {
+  const stretches = Math.floor(certs / WALKED_ROWS)
+  if (stretches === 0) return Math.min(runs, deleted)
+  const walking = (runs * stretches) / (stretches + 1)
+  return walking * (1 - Math.exp(-deleted / walking))
+}
+
+/** Of the runs, those whose minute is a multiple of so many. */
+function shareOf(every: number, cronSeconds: number): number {
+  let [a, b] = [every, Math.max(1, Math.round(cronSeconds / MINUTE))]
   while (b > 0) [a, b] = [b, a % b]
-  return a / GROWTH_RUNS
+  return a / every
 }
 
-/** Messages of a run: at least one when anything is due. @param cost of one slot in units of a P-256 signature */
+/** Messages of a run: one when anything is due, and the last is half full. @param cost of one slot in units of a P-256 signature */
 function messagesOf(slotsDue: number, cost: number): number {
   const inOne = Math.max(1, Math.min(MESSAGE_SLOTS, Math.ceil(MESSAGE_SIGNATURES / cost)))
-  return Math.max(slotsDue / inOne, 1 - Math.exp(-slotsDue))
+  return Math.max(Math.min(1, slotsDue), slotsDue / inOne + (inOne === 1 ? 0 : 0.5) * Math.min(1, slotsDue))
 }
 
 function sum(parts: readonly (readonly [number, Rows])[]): Rows {
