@@ -19,6 +19,8 @@ import { relayedDatabase, STORAGE_VARIABLE } from './storage.ts'
 import { type Verified, verifyAnswers } from './verify.ts'
 
 const ISSUER = 'cycle'
+/** As it is before a runtime sets it to a folder of its own, which goes with it. */
+const TEMPORARY = tmpdir()
 /** Each about 70 ms of bare signing, between the runs of the cron job. */
 const BARE_SIGNATURES = { ecdsa: 2_000, rsa: 100 }
 
@@ -62,7 +64,7 @@ export interface Cycle {
 
 /** @throws Error when a stage does not do what it should: the figures would mean nothing */
 export async function runCycle(options: CycleOptions): Promise<Cycle> {
-  const folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-cycle-'))
+  const folder = mkdtempSync(join(TEMPORARY, 'edge-ocsp-cycle-'))
   let runtime: Runtime | undefined
   let storage: Server | undefined
   try {

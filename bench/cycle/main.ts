@@ -44,20 +44,25 @@ const sizes = options.curve
 const cycles: Cycle[] = []
 try {
   for (const certificates of sizes) {
-    const verify = certificates === options.certificates ? options.verify : CURVE_ANSWERS
+    const verify = verifyOf(certificates)
     const { algorithm, variables } = options
     cycles.push(await runCycle({ bundle, relay, certificates, algorithm, verify, variables, progress }))
+    keep()
   }
-  finish()
+  const { json, rows, file } = keep()
+  process.stdout.write(options.json ? json : `${table(rows)}\n${summary(rows)}\nkept in ${file}\n`)
 } catch (error) {
   process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`)
   process.exitCode = 1
 }
 
-function finish(): void {
+/** After each cycle: what was measured is not lost when a later one fails. */
+function keep(): { readonly json: string; readonly rows: readonly Row[]; readonly file: string } {
   const last = cycles.at(-1)
-  if (last === undefined) return
-  const rows = [...cycleRows(last, options.verify), ...(cycles.length > 1 ? curveRows(cycles) : [])]
+  const rows = [
+    ...(last === undefined ? [] : cycleRows(last, verifyOf(last.certificates))),
+    ...(cycles.length > 1 ? curveRows(cycles) : []),
+  ]
   const [loadAfter = 0] = loadavg()
   const [processor] = cpus()
   const machine = {
@@ -71,9 +76,11 @@ function finish(): void {
   mkdirSync(folder, { recursive: true })
   const name = `cycle-${startedAt.replace(/[:.]/g, '-')}.json`
   writeFileSync(join(folder, name), json)
-  process.stdout.write(
-    options.json ? json : `${table(rows)}\n${summary(rows)}\nkept in bench/results/${name}\n`,
-  )
+  return { json, rows, file: `bench/results/${name}` }
+}
+
+function verifyOf(size: number): number {
+  return size === options.certificates ? options.verify : CURVE_ANSWERS
 }
 
 function summary(rows: readonly Row[]): string {
