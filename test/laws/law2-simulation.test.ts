@@ -1,13 +1,21 @@
 /**
  * Laws 1, 2, 4 and 6 in a simulated world (test/support/world.ts): three colos, KV that is up to 2,500 s late and differently
  * everywhere, publishers and builders that stop anywhere and come back later, calls that fail before or after they took
- * effect, a dead cron, stores that are away, restarts, restores, growth, expiry. LAW_RUNS sets how many lives, LAW_SEED the
+ * effect, a dead cron, stores that are away, restarts, restores, growth, expiry; the overlay is cut into
+ * segments and filters at a few changes. LAW_RUNS sets how many lives, LAW_SEED the
  * first; a failure prints its seed.
  */
 import { describe, expect, test } from 'vitest'
 import type { Variant } from '../support/world-isolate.ts'
 import { type LifeOptions, live } from '../support/world-steps.ts'
-import { itemsKeptTenMinutes, noHeartbeat, readModifyWrite, staleReplica } from '../support/world-variants.ts'
+import {
+  itemsKeptTenMinutes,
+  noHeartbeat,
+  readModifyWrite,
+  segmentsThatEndEarly,
+  segmentsWithHoles,
+  staleReplica,
+} from '../support/world-variants.ts'
 
 const RUNS = Number(process.env['LAW_RUNS'] ?? 8)
 const FIRST = Number(process.env['LAW_SEED'] ?? 1)
@@ -51,6 +59,8 @@ describe('deliberately broken worlds are found out', () => {
     ['no heartbeat, no bound on the age of a root (attack 1)', noHeartbeat, /law 2/, {}],
     ['a stale replica under the live signer (attack 8)', staleReplica, /law 2|never true/, {}],
     ['a publisher that reads, modifies and writes (attack 3)', readModifyWrite, /law 2/, {}],
+    ['segments that leave changes out (attack 12)', segmentsWithHoles, /law 2/, {}],
+    ['segments that end before their last change (attack 12)', segmentsThatEndEarly, /law 2/, {}],
   ]
 
   test.each(broken)(

@@ -145,3 +145,34 @@ export function forgetfulReader(): Variant {
     },
   }
 }
+
+/** Attack 12: whoever writes segments leaves changes out, as a merge does that reads what is no longer all. */
+export function segmentsWithHoles(): Variant {
+  return {
+    name: 'segments that leave changes out',
+    segmentStore: (inner) =>
+      replacing(inner, {
+        async *readChanges(ranges) {
+          for await (const changes of inner.readChanges(ranges)) yield changes.filter((_, i) => i % 2 === 0)
+        },
+      }),
+  }
+}
+
+/** Attack 12: whoever has seen all up to the end that a segment claims passes for knowing what is in it. */
+export function segmentsThatEndEarly(): Variant {
+  return {
+    name: 'segments that end before their last change',
+    segmentStore: (inner) =>
+      replacing(inner, {
+        commit(version, change) {
+          const { segment } = change
+          const lastSeq = (segment?.lastSeq ?? 0) - 3_600_000_000
+          return inner.commit(
+            version,
+            segment === undefined ? change : { ...change, segment: { ...segment, lastSeq } },
+          )
+        },
+      }),
+  }
+}
