@@ -12,6 +12,8 @@ export const ROWS_PER_REVOCATION = 4
 export const ROWS_LATER = 1
 /** The plan is read by each statement of a transaction. */
 export const READS_PER_REVOCATION = 30
+/** For a certificate that a query walks past, the dry run and the look at the end included. */
+const READS_PER_WALKED = 17
 /** Octets kept in D1: the audit for ever, the overlay item for a while. */
 export const OCTETS_PER_REVOCATION = 300
 /** For a bundle: mark, plan, lease, record, and the counters of what was signed. */
@@ -30,9 +32,10 @@ export interface Estimate {
   readonly rowsWritten: number
   /** When the overlay no longer needs them. */
   readonly rowsDeletedLater: number
+  readonly rowsRead: number
   readonly kvWrites: number
   readonly octets: number
-  /** Without the requests, the reading and what the plan includes. */
+  /** Without the requests and what the plan includes. */
   readonly dollars: number
   readonly pricesOf: string
   readonly seconds: { readonly revoking: number; readonly signing: number }
@@ -41,22 +44,23 @@ export interface Estimate {
 }
 
 export function estimate(
-  counts: { readonly revocations: number; readonly bundles: number },
+  counts: { readonly revocations: number; readonly bundles: number; readonly walked: number },
   issuer: Pick<Issuer, 'responders'>,
   rate: MassRuns['revocationsPerSecond'],
   signing: Status['signing'],
 ): Estimate {
-  const { revocations, bundles } = counts
+  const { revocations, bundles, walked } = counts
   const active = issuer.responders.filter(({ state }) => state === 'active' || state === 'standby')
   const variants = Math.max(1, new Set(active.map(({ algorithm }) => algorithm)).size)
   const transactions = Math.ceil(revocations / REVOCATIONS_PER_TRANSACTION)
   const rowsWritten =
     revocations * ROWS_PER_REVOCATION + transactions * ROWS_PER_TRANSACTION + bundles * ROWS_PER_BUNDLE
   const rowsDeletedLater = revocations * ROWS_LATER
+  const rowsRead = revocations * READS_PER_REVOCATION + walked * READS_PER_WALKED
   const kvWrites = bundles * variants
   const millionths =
     (rowsWritten + rowsDeletedLater) * PRICES.d1RowsWritten +
-    revocations * READS_PER_REVOCATION * PRICES.d1RowsRead +
+    rowsRead * PRICES.d1RowsRead +
     kvWrites * PRICES.kvWrites
   const bundlesPerSecond = signing?.bundlesPerSecond || ASSUMED.bundlesPerSecond
   return {
@@ -64,6 +68,7 @@ export function estimate(
     bundles,
     rowsWritten,
     rowsDeletedLater,
+    rowsRead,
     kvWrites,
     octets: revocations * OCTETS_PER_REVOCATION,
     dollars: Math.ceil(millionths / 10_000) / 100,
@@ -86,7 +91,8 @@ export function describeEstimate(e: Estimate): string[] {
       `then about ${formatDuration(e.seconds.signing)} of signing (${source(e.measured.signing)}); ` +
       'answers are right before that, signed one by one',
     `cost: about $${e.dollars.toFixed(2)}: ${formatCount(e.rowsWritten, 'row')} written to D1 and ` +
-      `${formatCount(e.rowsDeletedLater, 'row')} deleted later, ${formatCount(e.kvWrites, 'write')} to KV ` +
+      `${formatCount(e.rowsDeletedLater, 'row')} deleted later, ${formatCount(e.rowsRead, 'row')} read, ` +
+      `${formatCount(e.kvWrites, 'write')} to KV ` +
       `(list prices of ${e.pricesOf}, before what the plan includes); ` +
       `${Math.ceil(e.octets / 1_000_000)} MB of D1`,
   ]

@@ -83,7 +83,7 @@ describe('by a query', () => {
     expect(stdout).toMatch(/due to be signed: 1 bundle\n/)
     expect(stdout).toMatch(/time: about \d+s to revoke \(assumed: none ran yet\), then about \d+s of signing/)
     expect(stdout).toMatch(
-      /cost: about \$0\.0\d: \d+ rows written to D1 and 29 rows deleted later, 1 write to KV \(list prices of 20/,
+      /cost: about \$0\.0\d: \d+ rows written to D1 and 29 rows deleted later, [\d,]+ rows read, 1 write to KV \(list prices of 20/,
     )
     expect(stdout).toMatch(/nothing was changed\n$/)
     expect(revoked()).toBe(1)

@@ -78,7 +78,7 @@ async function revokeMany(context: Context, options: RevokeManyOptions): Promise
       )
     }
     const counts = await job.tally()
-    const expected = await estimateOf(context, issuer, counts)
+    const expected = await estimateOf(context, issuer, counts, source)
     if (isTrial) return printTrial(context, issuer, counts, expected)
     for (const line of [...describeCounts(issuer, counts, 'would revoke'), ...describeEstimate(expected)])
       context.output.note(line)
@@ -119,13 +119,27 @@ async function execute(context: Context, issuer: Issuer, job: MassJob, wait: boo
   return failed + remaining > 0 ? EXIT.no : code
 }
 
-async function estimateOf({ client }: Context, issuer: Issuer, counts: MassCounts): Promise<Estimate> {
+async function estimateOf(
+  { client }: Context,
+  issuer: Issuer,
+  counts: MassCounts,
+  source: MassSource,
+): Promise<Estimate> {
   const { revocationsPerSecond } = await client.call('listMassRevocations', {
     params: { issuer: issuer.name },
   })
-  const { signing } = await client.call('status')
-  const revocations = counts.changed + counts.added
-  return estimate({ revocations, bundles: counts.bundles }, issuer, revocationsPerSecond, signing)
+  const { signing, issuers } = await client.call('status')
+  const recorded = issuers.find(({ id }) => id === issuer.id)
+  return estimate(
+    {
+      revocations: counts.changed + counts.added,
+      bundles: counts.bundles,
+      walked: source.kind === 'query' && recorded !== undefined ? recorded.entries + recorded.added : 0,
+    },
+    issuer,
+    revocationsPerSecond,
+    signing,
+  )
 }
 
 function printTrial({ output }: Context, issuer: Issuer, counts: MassCounts, expected: Estimate): ExitCode {
