@@ -28,10 +28,10 @@ export const COUNTED_SINGLY = 4
 export const COUNTED_IN = 8
 
 /**
- * One revocation: requireIssuer 4, the plan of one row 76, keep_until 1, requireRow 1. Written: RAISE_SEQ 3, ADD_ITEMS 2 (the row
+ * One revocation: requireIssuer 4, the plan of one row 69, keep_until 1, requireRow 1. Written: RAISE_SEQ 3, ADD_ITEMS 2 (the row
  * and its index), MARK_SLOTS 1, AUDIT 2, CHANGE_ROWS 1.
  */
-export const REVOKING: Rows = { read: 82, written: 9 }
+export const REVOKING: Rows = { read: 75, written: 9 }
 
 /**
  * src/overlay/publisher.ts, each minute and after each revocation: LEASE 3, RECORD 3, the position, the issuers that changed, the
@@ -43,8 +43,8 @@ export const TAIL_ITEM: Rows = { read: 4, written: 0 }
 /** ADVANCE, when the issuer has changed since the last root; without a change it reads 4. */
 export const ADVANCING: Rows = { read: 7, written: 1 }
 export const NOT_ADVANCING: Rows = { read: 4, written: 0 }
-/** Segmenting (SURVEY_TAIL: the tail once more), paging and canaries look whether anything is to be done: in each run. */
-export const OVERLAY_UPKEEP = { run: { read: 9, written: 0 }, item: { read: 1, written: 0 } }
+/** Segmenting (SURVEY_TAIL: the tail twice more), paging and canaries look whether anything is to be done: in each run. */
+export const OVERLAY_UPKEEP = { run: { read: 14, written: 0 }, item: { read: 2, written: 0 } }
 /** Floors, old segments and old changes are looked after in one run of ten (PRUNE_RUNS in src/jobs/scheduled.ts). */
 export const PRUNE_RUNS = 10
 export const OVERLAY_PRUNING: Rows = { read: 20, written: 0 }
@@ -84,8 +84,10 @@ export const PRUNING = {
   /** AUDIT, in a run that deletes. */
   deletingRun: { read: 5, written: 2 },
 }
-/** recordRun of src/storage/globals.ts: a row, AUTOINCREMENT's own, and the 101st is dropped; it looks through the last hundred twice. */
-export const RUN_RECORD: Rows = { read: 206, written: 3 }
+/** recordRun of src/storage/globals.ts: a row, AUTOINCREMENT's own, and the 101st is dropped. */
+export const RUN_RECORD: Rows = { read: 6, written: 3 }
+/** DROP_RUNS looks twice through the last hundred of each job: cron, and with a queue its consumer. */
+export const RUNS_LOOKED_AT = 200
 
 /** src/signing/resign-slot.ts: lease 3, head 1, RECORD 3, counters 4; each row of the slot 1. Written: lease, record, two counters. */
 export const BUILDING = {

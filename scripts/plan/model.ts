@@ -31,6 +31,7 @@ import {
   ROOT_SECONDS,
   type Rows,
   RUN_RECORD,
+  RUNS_LOOKED_AT,
   SEGMENT_ITEM,
   SEGMENT_VALUE_BYTES,
   SEGMENTS_MERGED,
@@ -148,6 +149,8 @@ export function ownItems(
   const messages = input.queue ? messagesOf(builds / runs, entries * hashes * algorithm.cost) * runs : 0
 
   const deleted = endsPerDay(input) * days
+  // Each batch of messages is a run of a job of its own; a batch is about a message.
+  const jobs = runs + messages
   const walked = runs * walkedOf(input.certs)
 
   const rows = {
@@ -176,7 +179,8 @@ export function ownItems(
       [builds, SURVEY.due],
       [growthScans, GROWTH.run],
       [growthScans * slots, GROWTH.slot],
-      [runs, RUN_RECORD],
+      [jobs, RUN_RECORD],
+      [jobs * RUNS_LOOKED_AT * (input.queue ? 2 : 1), { read: 1, written: 0 }],
       [busyRuns(runs, builds), SIGNING_READ],
       ...(input.queue ? ([[runs, FANNING_OUT.run]] as const) : []),
     ]),
