@@ -13,7 +13,7 @@ import { activeAlgorithms } from '../responder/signature-choice.ts'
 import { signatureCost } from './algorithms.ts'
 import { type BuiltSlot, buildSlot, type SlotToBuild } from './build-slot.ts'
 import { checkBundle } from './check-bundle.ts'
-import type { SignerPool } from './signers.ts'
+import { checked, type SignerPool } from './signers.ts'
 import { withoutBroken } from './without-broken.ts'
 
 /** Above the wall limit of a run of the cron or of a consumer (15 min): whoever holds a lease longer is dead. */
@@ -135,8 +135,10 @@ async function build(ports: ResignPorts, known: IssuerRecord, lease: LeasedSlot)
   const t0 = Math.max(begun, Math.min(changedAt, seconds(ports.clock)))
   const slot = { issuer, lease, asOf, floor, t0 }
   const standing = await readPrevious(ports, lease, undefined)
-  const { rows: sound, made: first } = await withoutBroken(rows, (some) =>
-    makeBundle(ports, { ...slot, rows: some }, standing, undefined),
+  const { rows: sound, made: first } = await withoutBroken(
+    rows,
+    (some) => makeBundle(ports, { ...slot, rows: some }, standing, undefined),
+    () => signsWell(ports, issuer, t0),
   )
   const broken = unreadable + rows.length - sound.length
   await putBundle(ports, lease, first, undefined)
@@ -169,6 +171,16 @@ async function build(ports: ResignPorts, known: IssuerRecord, lease: LeasedSlot)
   if (!recorded) throw new SigningError('signFailed', 'the lease was lost while the slot was being built')
   const cost = bundles.reduce((sum, bundle) => sum + bundle.cost, 0)
   return { bundles: bundles.length, signatures, cost, problems, broken }
+}
+
+async function signsWell({ signers }: ResignPorts, issuer: IssuerRecord, now: UnixSeconds): Promise<boolean> {
+  try {
+    const { signer, responder } = await signers.ready(issuer, now)
+    await checked(signer, responder)
+    return true
+  } catch {
+    return false
+  }
 }
 
 type MadeBundle = BuiltSlot & {

@@ -64,8 +64,11 @@ export class SignerPool {
   }
 }
 
-/** A key that was swapped since its upload must not sign a thing: one signature is verified with the responder's public key. */
-async function checked(signer: Signer, responder: ResponderRecord): Promise<Signer> {
+/**
+ * A key that was swapped since its upload must not sign a thing: one signature is verified with the responder's public key.
+ * @throws SigningError.selfCheckFailed
+ */
+export async function checked(signer: Signer, responder: ResponderRecord): Promise<Signer> {
   const verify = await importVerifier(responder.spki, responder.algorithm)
   const probe = new TextEncoder().encode(`edge-ocsp: may responder ${responder.id} sign?`)
   if (await verify(probe, await signer.sign(probe))) return signer

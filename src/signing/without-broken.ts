@@ -10,17 +10,19 @@ const MAX_ATTEMPTS = 120
 
 /**
  * @param make throws when a row cannot be signed for; called once when all is well
+ * @param isKeyWell asked before any row is blamed: a wrong signature is not its fault
  * @returns what was made, and of which rows
  * @throws what `make` throws when that is no row's fault: for every row alone, or of a kind that rows cannot cause
  */
 export async function withoutBroken<Row, Made>(
   rows: readonly Row[],
   make: (rows: readonly Row[]) => Promise<Made>,
+  isKeyWell: () => Promise<boolean>,
 ): Promise<{ readonly rows: readonly Row[]; readonly made: Made }> {
   try {
     return { rows, made: await make(rows) }
   } catch (error) {
-    if (!mayBeOfARow(error) || rows.length < 2) throw error
+    if (!mayBeOfARow(error) || rows.length < 2 || !(await isKeyWell())) throw error
     const sound = await siftHalves(rows, make, { left: MAX_ATTEMPTS, error })
     if (sound.length === 0 || sound.length === rows.length) throw error
     return { rows: sound, made: await make(sound) }
