@@ -108,17 +108,21 @@ export class SingleResponseTemplate {
    * (RFC 5280 5.3.1, R4.22).
    */
   encode(serial: Uint8Array, certStatus: CertStatus, singleExtensions?: Uint8Array): Uint8Array<ArrayBuffer> {
+    return certStatus.type === 'good' && singleExtensions === undefined
+      ? this.view(serial, certStatus).slice()
+      : this.encodeFrame(serial, certStatus, singleExtensions).octets
+  }
+
+  /** As `encode`, in octets that the next call may write over: for those who sign them at once. */
+  view(serial: Uint8Array, certStatus: CertStatus, singleExtensions?: Uint8Array): Uint8Array<ArrayBuffer> {
     if (certStatus.type !== 'good' || singleExtensions !== undefined)
       return this.encodeFrame(serial, certStatus, singleExtensions).octets
-    const frame = this.#frames[serial.length]
-    if (frame !== undefined) {
-      const octets = frame.octets.slice()
-      octets.set(serial, frame.serialAt)
-      return octets
-    }
-    const made = this.encodeFrame(serial, certStatus)
-    this.#frames[serial.length] = { ...made, octets: made.octets.slice() }
-    return made.octets
+    let frame = this.#frames[serial.length]
+    if (frame === undefined) {
+      frame = this.encodeFrame(serial, certStatus)
+      this.#frames[serial.length] = frame
+    } else frame.octets.set(serial, frame.serialAt)
+    return frame.octets
   }
 
   /** As `encode`, with the place of the serial number. */

@@ -6,8 +6,22 @@
  * @see RFC 3279 2.2.3
  */
 
+/** Signatures are cut from one: memory of its own for each takes longer than to encode it. */
+const SLAB_OCTETS = 32_768
+let slab = new Uint8Array(0)
+let slabUsed = 0
+
+function allocate(length: number): Uint8Array {
+  if (slabUsed + length > slab.length) {
+    slab = new Uint8Array(SLAB_OCTETS)
+    slabUsed = 0
+  }
+  slabUsed += length
+  return slab.subarray(slabUsed - length, slabUsed)
+}
+
 /**
- * Minimal DER of a raw signature, in one allocation: this stands in the signing loop.
+ * Minimal DER of a raw signature: this stands in the signing loop.
  * @param raw r || s, each of the curve's coordinate length
  */
 export function encodeECDSASignature(raw: Uint8Array): Uint8Array {
@@ -21,7 +35,7 @@ export function encodeECDSASignature(raw: Uint8Array): Uint8Array {
   const content = 4 + rLength + sLength
   // P-521 is the only curve whose content passes 127 octets; none reaches 256.
   const header = content > 127 ? 3 : 2
-  const der = new Uint8Array(header + content)
+  const der = allocate(header + content)
   der[0] = 0x30
   if (header === 3) der[1] = 0x81
   der[header - 1] = content

@@ -81,7 +81,7 @@ export async function buildSlot(slot: SlotToBuild): Promise<BuiltSlot> {
     const singleExtensions = fresh.extensions(row)
     const signed: Uint8Array[] = []
     for (const template of fresh.templates(variants))
-      signed.push(await ready.signer.sign(template.encode(row.serial, certStatus, singleExtensions)))
+      signed.push(await ready.signer.sign(template.view(row.serial, certStatus, singleExtensions)))
     signatures += signed.length
     entries.push({
       serial: row.serial,
