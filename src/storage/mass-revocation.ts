@@ -33,8 +33,8 @@ export const STEP_ROWS = 2_000
 /** Rows that a transaction walks for those that match. */
 export const STEP_WALK = 20_000
 /** Rows of one call of a dry run. */
-export const TALLY_WALK = 50_000
-/** Of the last runs, the rate is measured from so many. */
+const TALLY_WALK = 50_000
+/** Runs that are done. */
 const KEPT_RUNS = 100
 const TIMEOUT_MS = 25_000
 const TIME_STEP_SECONDS = 60

@@ -77,7 +77,9 @@ beforeAll(async () => {
 
 const count = async (sql: string) => (await env.DB.prepare(sql).first<number>('n')) ?? 0
 
-test('every row once, every slot due, single revocations and answers between the parts', async () => {
+test('every row once, every slot due, single revocations and answers between the parts', {
+  timeout: 120_000,
+}, async () => {
   const request: MassRequest = {
     where: { issuedAfter: NOW - 2 * DAY, reserved: false },
     to: 'revoked',
