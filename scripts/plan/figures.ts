@@ -24,8 +24,8 @@ export const RECORDING = {
 } satisfies Record<string, Rows>
 
 /** MARK_SLOTS: certificates that wait in a slot are counted one by one up to the first, then one in so many for all. */
-export const COUNTED_SINGLY = 4
-export const COUNTED_IN = 8
+export const COUNTED_SINGLY = 2
+export const COUNTED_IN = 16
 
 /**
  * One revocation: requireIssuer 4, the plan of one row 69, keep_until 1, requireRow 1. Written: RAISE_SEQ 3, ADD_ITEMS 2 (the row

@@ -126,9 +126,9 @@ const ADD_ITEMS = `
   ON CONFLICT (issuer, hash, serial) DO UPDATE SET seq = excluded.seq, keep_until = max(keep_until, excluded.keep_until)`
 
 /** Certificates of a slot that wait for its next build are counted one by one up to here; so many at once always are. */
-const COUNTED_SINGLY = 4
+const COUNTED_SINGLY = 2
 /** Beyond, one in so many stands for all: those whose hash ends in zeros. A power of two, of bits that name no slot. */
-const COUNTED_IN = 8
+const COUNTED_IN = 16
 /** While a slot is leased, its builder must learn of everything that it may not have read. */
 const IS_COUNTED = `(m.changed OR m.fresh >= ${COUNTED_IN} OR slots.added < ${COUNTED_SINGLY} OR slots.lease IS NOT NULL)`
 
