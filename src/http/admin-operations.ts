@@ -3,8 +3,7 @@ import type { Hono } from 'hono'
 import type * as answer from '../admin-api/contract.ts'
 import { ADMIN_PREFIX, ADMIN_ROUTES, AuditQuery, formatTime } from '../admin-api/contract.ts'
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import type { Globals, IssuerState } from '../ports/admin-store.ts'
-import type { IssuerRecord } from '../ports/records.ts'
+import type { Globals, IssuerOutline, IssuerState } from '../ports/admin-store.ts'
 import { checkInput, readInput } from './admin-body.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { openAPIDocument } from './admin-openapi.ts'
@@ -18,7 +17,7 @@ const timeOrNull = (time: UnixSeconds | undefined) => (time === undefined ? null
 
 function issuerStatus(
   state: IssuerState,
-  record: IssuerRecord | undefined,
+  record: IssuerOutline | undefined,
   now: UnixSeconds,
 ): answer.IssuerStatus {
   return {
@@ -70,7 +69,7 @@ export function mountOperations(app: Hono, deps: AdminDeps): void {
 
   mount(app, deps, 'status', async ({ now, nowMs }) => {
     const globals = await store.globals(now)
-    const records = globals.schema ? await store.listIssuers() : []
+    const records = globals.schema ? await store.issuerOutlines() : []
     const problems = findProblems({ globals, issuers: records }, deps, nowMs)
     const { publisher } = globals
     const recordOf = new Map(records.map((record) => [record.id, record]))

@@ -10,7 +10,10 @@ import { extensionsView } from './admin-extensions.ts'
 import { hexOf } from './admin-hex.ts'
 
 /** Neither retired nor outside its validity. */
-export function isUsable(responder: ResponderRecord, now: UnixSeconds): boolean {
+export function isUsable(
+  responder: Pick<ResponderRecord, 'retired' | 'notBefore' | 'notAfter'>,
+  now: UnixSeconds,
+): boolean {
   return !responder.retired && responder.notBefore <= now && now < responder.notAfter
 }
 

@@ -3,11 +3,10 @@ import { Hono } from 'hono'
 import type { Problem } from '../admin-api/contract.ts'
 import { formatTime } from '../admin-api/time.ts'
 import { NO_END, type UnixSeconds } from '../asn1/generalized-time.ts'
-import type { AdminStore, Globals, IssuerState } from '../ports/admin-store.ts'
+import type { AdminStore, Globals, IssuerOutline, IssuerState } from '../ports/admin-store.ts'
 import type { CanaryStore } from '../ports/canary-store.ts'
 import { StorageError } from '../ports/errors.ts'
 import type { Clock } from '../ports/ports.ts'
-import type { IssuerRecord, ResponderRecord } from '../ports/records.ts'
 import { evaluations } from '../x509/evaluations.ts'
 import { canaryMetrics, formatMetrics } from './metrics.ts'
 
@@ -21,7 +20,7 @@ export interface HealthConfig {
 }
 
 export interface HealthDeps extends HealthConfig {
-  readonly store: Pick<AdminStore, 'globals' | 'listIssuers'>
+  readonly store: Pick<AdminStore, 'globals' | 'issuerOutlines'>
   readonly canaries: Pick<CanaryStore, 'listCanaries'>
   readonly clock: Clock
 }
@@ -29,7 +28,7 @@ export interface HealthDeps extends HealthConfig {
 /** The record, read for judging. */
 export interface Reading {
   readonly globals: Globals
-  readonly issuers: readonly IssuerRecord[]
+  readonly issuers: readonly IssuerOutline[]
 }
 
 /** Name under which the scheduled handler records its runs. */
@@ -52,7 +51,7 @@ const GRACE_SECONDS = 180
 const at = (time: UnixSeconds) => formatTime(time)
 
 /** @param ended issuers that are no more to sign, and are not among `issuers` */
-function secretProblems(config: HealthConfig, issuers: readonly IssuerRecord[], ended = 0): Problem[] {
+function secretProblems(config: HealthConfig, issuers: readonly IssuerOutline[], ended = 0): Problem[] {
   const problems: Problem[] = []
   const responders = issuers.flatMap((issuer) => issuer.responders).filter(({ retired }) => !retired)
   if ((config.adminToken?.trim() ?? '') === '') {
@@ -83,13 +82,13 @@ function secretProblems(config: HealthConfig, issuers: readonly IssuerRecord[], 
   return problems
 }
 
-function usable(responders: readonly ResponderRecord[], now: UnixSeconds): ResponderRecord[] {
+function usable(responders: IssuerOutline['responders'], now: UnixSeconds): IssuerOutline['responders'] {
   return responders.filter(
     ({ retired, notBefore, notAfter }) => !retired && notBefore <= now && now < notAfter,
   )
 }
 
-function responderProblem(issuer: IssuerRecord, now: UnixSeconds): Problem[] {
+function responderProblem(issuer: IssuerOutline, now: UnixSeconds): Problem[] {
   const { name } = issuer
   const step = `edge-ocsp responder add --issuer ${name} --cert ocsp.pem --key ocsp.key`
   const ends = usable(issuer.responders, now).map(({ notAfter }) => notAfter)
@@ -107,7 +106,7 @@ function responderProblem(issuer: IssuerRecord, now: UnixSeconds): Problem[] {
 }
 
 /** A newer response is due at half of the validity and after four days, and by nextUpdate at the very latest (R4.2, R4.3, R4.32). */
-function responseProblem(issuer: IssuerRecord, state: IssuerState, now: UnixSeconds): Problem[] {
+function responseProblem(issuer: IssuerOutline, state: IssuerState, now: UnixSeconds): Problem[] {
   const { oldestThisUpdate: oldest, nearestNextUpdate: next } = state
   if (oldest === undefined || next === undefined) return []
   const due = oldest + Math.min(Math.floor(issuer.policy.validitySeconds / 2), MAX_AGE_SECONDS)
@@ -172,8 +171,7 @@ function queueProblems({ fanOut }: Globals, nowMs: number): Problem[] {
 }
 
 /** Its last responses are signed (R4.52): it needs neither key nor responder any more, and nothing of it grows old. */
-function isEnded({ id, finalAt }: IssuerRecord, { issuers }: Globals): boolean {
-  const state = issuers.find((one) => one.id === id)
+function isEnded({ finalAt }: IssuerOutline, state: IssuerState | undefined): boolean {
   if (finalAt === undefined || state === undefined || state.frozen) return false
   return state.slotsDue === 0 && (state.nearestNextUpdate ?? NO_END) === NO_END
 }
@@ -182,7 +180,9 @@ function isEnded({ id, finalAt }: IssuerRecord, { issuers }: Globals): boolean {
 export function findProblems(reading: Reading, config: HealthConfig, nowMs: number): Problem[] {
   const { globals, issuers } = reading
   const now = Math.floor(nowMs / 1000)
-  const signing = issuers.filter((issuer) => !isEnded(issuer, globals))
+  const states = new Map(globals.issuers.map((state) => [state.id, state]))
+  const signing = issuers.filter((issuer) => !isEnded(issuer, states.get(issuer.id)))
+  const byID = new Map(signing.map((issuer) => [issuer.id, issuer]))
   const secrets = secretProblems(config, signing, issuers.length - signing.length)
   if (!globals.schema) {
     const message = 'the database has no schema'
@@ -200,7 +200,7 @@ export function findProblems(reading: Reading, config: HealthConfig, nowMs: numb
     })
   }
   for (const state of globals.issuers) {
-    const issuer = signing.find(({ id }) => id === state.id)
+    const issuer = byID.get(state.id)
     if (issuer === undefined || !state.enabled) continue
     if (state.frozen) {
       problems.push({
@@ -232,7 +232,7 @@ export function healthApp(deps: HealthDeps): Hono {
     if (last !== undefined && nowMs - last.atMs >= 0 && nowMs - last.atMs < maxAgeMs) return last
     try {
       const globals = await deps.store.globals(Math.floor(nowMs / 1000))
-      const issuers = globals.schema ? await deps.store.listIssuers() : []
+      const issuers = globals.schema ? await deps.store.issuerOutlines() : []
       last = { atMs: nowMs, reading: { globals, issuers } }
     } catch (error) {
       const fault =

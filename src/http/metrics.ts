@@ -27,14 +27,27 @@ function unpublishedSeconds(state: IssuerState, nowMs: number): number {
   return state.head <= state.published ? 0 : Math.max(0, (nowMs - Math.floor(state.head / 1000)) / 1000)
 }
 
+/** Series of more issuers than this would be some MB a scrape. */
+const MAX_ISSUERS = 500
+
+/** Those that something is the matter with come first; then those whose responses end first. */
+function shownIssuers({ issuers }: Globals): readonly IssuerState[] {
+  if (issuers.length <= MAX_ISSUERS) return issuers
+  const isOdd = ({ frozen, slotsFailing, slotsDue, head, published }: IssuerState) =>
+    frozen || slotsFailing > 0 ? 2 : slotsDue > 0 || head > published ? 1 : 0
+  const end = ({ nearestNextUpdate }: IssuerState) => nearestNextUpdate ?? Number.MAX_SAFE_INTEGER
+  return issuers.toSorted((a, b) => isOdd(b) - isOdd(a) || end(a) - end(b)).slice(0, MAX_ISSUERS)
+}
+
 function issuerMetrics(globals: Globals, nowMs: number): string[] {
+  const shown = shownIssuers(globals)
   const now: UnixSeconds = Math.floor(nowMs / 1000)
   const each = (name: string, help: string, value: (state: IssuerState) => number | undefined) =>
     metric(
       name,
       'gauge',
       help,
-      globals.issuers.flatMap((state): Sample[] => {
+      shown.flatMap((state): Sample[] => {
         const number = value(state)
         return number === undefined ? [] : [[{ issuer: state.name }, number]]
       }),
@@ -75,6 +88,10 @@ function issuerMetrics(globals: Globals, nowMs: number): string[] {
   ]
 }
 
+function isFrozen({ frozen }: IssuerState): boolean {
+  return frozen
+}
+
 /** Nothing without a queue. */
 function fanOutMetrics({ fanOut }: Globals, nowMs: number): string[] {
   if (fanOut === undefined) return []
@@ -103,6 +120,14 @@ export function formatMetrics(globals: Globals, boundSeconds: number, nowMs: num
   return [
     gauge('ready', '1 when /readyz answers 200.', ready ? 1 : 0),
     gauge('issuers', 'Issuers on record.', globals.issuers.length),
+    gauge(
+      'issuers_shown',
+      'Issuers with series of their own: the worst, where there are many.',
+      Math.min(globals.issuers.length, MAX_ISSUERS),
+    ),
+    gauge('issuers_frozen', 'Issuers that sign nothing until thaw.', globals.issuers.filter(isFrozen).length),
+    gauge('all_slots_due', 'Bundles to be signed anew, of all issuers.', globals.slotsDue),
+    gauge('all_slots_failing', 'Bundles whose last build failed, of all issuers.', globals.slotsFailing),
     gauge(
       'propagation_bound_seconds',
       'So long after publishing, no place serves an older revision.',

@@ -179,6 +179,15 @@ export interface FanOutState {
   readonly deadMs: number
 }
 
+/** What readiness is judged by. */
+export interface IssuerOutline extends Pick<IssuerRecord, 'id' | 'name' | 'compromisedAt' | 'finalAt'> {
+  readonly policy: Pick<IssuerRecord['policy'], 'profile' | 'validitySeconds'>
+  readonly responders: readonly Pick<
+    ResponderRecord,
+    'custody' | 'secretName' | 'notBefore' | 'notAfter' | 'retired'
+  >[]
+}
+
 export interface AdminStore extends MassStore {
   /** @throws ConflictError when name or ski is taken */
   addIssuer(issuer: NewIssuer, nowMs: number): Promise<IssuerRecord>
@@ -200,6 +209,8 @@ export interface AdminStore extends MassStore {
   thaw(id: number, nowMs: number): Promise<Sequence>
   /** By id. Responders included, retired ones too. */
   listIssuers(): Promise<IssuerRecord[]>
+  /** All of them, however many, for judging readiness. */
+  issuerOutlines(): Promise<readonly IssuerOutline[]>
   /** Short name first, then SKI (hex, any case), then decimal id. */
   findIssuer(nameOrSkiOrId: string): Promise<IssuerRecord | undefined>
   /** @throws NotFoundError for the issuer; ConflictError when it has a responder of that name; IssuerStateError once it is final */

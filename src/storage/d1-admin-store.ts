@@ -7,6 +7,7 @@ import {
   type ChangeResult,
   ConflictError,
   type Globals,
+  type IssuerOutline,
   type IssuerPatch,
   IssuerStateError,
   type NewCertificate,
@@ -46,6 +47,7 @@ import {
 } from './database.ts'
 import { readGlobals, recordRun } from './globals.ts'
 import { encodeHex } from './hex.ts'
+import { readIssuerOutlines } from './issuer-outlines.ts'
 import {
   ADD_FIRST_SLOT,
   ADD_ISSUER,
@@ -166,6 +168,10 @@ export class D1AdminStore implements AdminStore {
 
   listIssuers(): Promise<IssuerRecord[]> {
     return this.#readIssuers(null)
+  }
+
+  issuerOutlines(): Promise<readonly IssuerOutline[]> {
+    return readIssuerOutlines(this.#db, this.#timeoutMs)
   }
 
   async findIssuer(nameOrSkiOrId: string): Promise<IssuerRecord | undefined> {

@@ -107,6 +107,10 @@ export class FakeStore implements AdminStore {
     this.#call('listIssuers')
     return [...this.issuers.values()]
   }
+  async issuerOutlines() {
+    this.#call('issuerOutlines')
+    return [...this.issuers.values()]
+  }
   async findIssuer(named: string) {
     this.#call('findIssuer')
     const all = [...this.issuers.values()]

@@ -120,7 +120,7 @@ function health({ globals = {}, state, issuer, responder, config = {}, canaries 
         if (world.fault !== undefined) throw world.fault
         return { ...READY, issuers: [{ ...STATE, ...state }], ...globals }
       },
-      listIssuers: async () => (globals.issuers?.length === 0 ? [] : [record]),
+      issuerOutlines: async () => (globals.issuers?.length === 0 ? [] : [record]),
     },
     canaries: { listCanaries: async () => canaries },
     clock: { nowMs: () => world.nowMs },
@@ -315,6 +315,30 @@ describe('/metrics (R8.4)', () => {
     for (let i = 0; i < 50; i += 1) expect((await get('/metrics')).status).toBe(503)
     expect(world.reads).toBe(2)
   })
+})
+
+test('metrics of 10,000 issuers show the worst of them, and sums of all (R8.4)', async () => {
+  const issuers = Array.from({ length: 10_000 }, (_, i) => ({
+    ...STATE,
+    id: i + 1,
+    name: `ca-${i + 1}`,
+    frozen: i === 7_000,
+    slotsFailing: i === 8_000 ? 2 : 0,
+    nearestNextUpdate: NOW + (i === 9_000 ? 1 : 6) * DAY,
+  }))
+  const { get } = health({ globals: { issuers, slotsDue: 11, slotsFailing: 2 } })
+  const text = await (await get('/metrics')).text()
+  expect(text.match(/^edge_ocsp_slots\{/gm)).toHaveLength(500)
+  for (const name of ['ca-7001', 'ca-8001', 'ca-9001']) expect(text).toContain(`issuer="${name}"`)
+  for (const sum of [
+    'issuers 10000',
+    'issuers_shown 500',
+    'issuers_frozen 1',
+    'all_slots_due 11',
+    'all_slots_failing 2',
+  ])
+    expect(text).toContain(`\nedge_ocsp_${sum}\n`)
+  expect(text.length).toBeLessThan(500_000)
 })
 
 test('metrics tell what the canaries have measured, and nothing of those that are off (R8.4)', async () => {
