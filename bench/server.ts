@@ -51,7 +51,7 @@ const runtime = await startRuntime({
 if (settings.migrate) await applyMigrations(runtime.database, join(PACKAGE_ROOT, 'migrations'))
 
 process.on('message', (command: Command) => {
-  if (command === 'cron') void runtime.runScheduled(new Date()).then(() => report({ done: 'cron' }))
+  if (command === 'cron') void runScheduled().then(() => report({ done: 'cron' }))
   else {
     report({ origins, faults })
     origins = {}
@@ -64,6 +64,15 @@ report({
   pid: runtime.workerd()?.pid,
   inspector: settings.inspect ? await runtime.inspector() : undefined,
 })
+
+/** On a busy machine workerd may close an idle connection while Miniflare takes it up again; the handler may run twice. */
+async function runScheduled(): Promise<void> {
+  try {
+    await runtime.runScheduled(new Date())
+  } catch {
+    await runtime.runScheduled(new Date())
+  }
+}
 
 function report(message: Report): void {
   process.send?.(message)
