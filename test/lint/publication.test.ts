@@ -22,9 +22,9 @@ test('the responder signs in two places alone, and to try a key (R8.1)', () => {
 })
 
 test('a bundle is stored in one place, after the gate and nowhere else', () => {
-  expect(filesWith(/\.writeBundle\(/)).toEqual(['signing/presign.ts'])
-  expect(filesWith(/\bbuildSlot\(\{/)).toEqual(['signing/presign.ts'])
-  const text = textOf('signing/presign.ts')
+  expect(filesWith(/\.writeBundle\(/)).toEqual(['signing/resign-slot.ts'])
+  expect(filesWith(/\bbuildSlot\(\{/)).toEqual(['signing/resign-slot.ts'])
+  const text = textOf('signing/resign-slot.ts')
   const [gate, store] = [text.indexOf('await checkBundle('), text.indexOf('.writeBundle(')]
   expect(gate).toBeGreaterThan(0)
   expect(store).toBeGreaterThan(gate)
