@@ -22,8 +22,8 @@ import type { State } from './state.ts'
 import type { ChaosVariant } from './variants.ts'
 
 /** Faults of one run, each in a phase of its own. */
-const SYSTEMATIC_A_RUN = 4
-const RANDOM_A_RUN = 5
+const SYSTEMATIC_A_RUN = 6
+const RANDOM_A_RUN = 6
 const ALL_FAULTS = faultNames()
 
 export interface Failure {
@@ -53,6 +53,8 @@ export interface CampaignOptions {
   readonly faults: number
   readonly seed: number
   readonly variant?: ChaosVariant
+  /** Only faults at calls of these kinds. */
+  readonly kinds?: RegExp
   /** Stops at the first failure. */
   readonly first?: boolean
   readonly onRun?: (result: RunResult, plan: Plan) => void
@@ -63,14 +65,15 @@ type KnownCall = Call & { readonly queued: boolean }
 type WantedFault = PlannedFault & { readonly queued: boolean }
 
 /** The plans of a campaign: a function of its seed and of the calls of the undisturbed runs. */
-export function plansOf(calls: readonly KnownCall[], { faults, seed }: CampaignOptions): Plan[] {
+export function plansOf(all: readonly KnownCall[], { faults, seed, kinds = /./ }: CampaignOptions): Plan[] {
+  const calls = all.filter((call) => kinds.test(kindOf(call)))
   const dice = new Random(seed)
   dice.uint32()
   const plans: Plan[] = []
   const wanted = systematic(calls, dice)
   for (let left = faults; left > 0; ) {
     const isSystematic = wanted.length > 0
-    const queued = wanted[0]?.queued ?? dice.chance(0.5)
+    const queued = (wanted[0] ?? dice.pick(calls)).queued
     const chosen = new Map<number, PlannedFault>()
     const most = isSystematic ? SYSTEMATIC_A_RUN : RANDOM_A_RUN
     for (let at = 0; at < wanted.length && chosen.size < most; ) {
@@ -82,7 +85,7 @@ export function plansOf(calls: readonly KnownCall[], { faults, seed }: CampaignO
       }
     }
     const own = calls.filter((call) => call.queued === queued)
-    while (chosen.size < most) {
+    for (let tries = 0; chosen.size < most && tries < 100; tries += 1) {
       const { phase, kind, nth, port } = dice.pick(own)
       const fault = dice.pick(ALL_FAULTS.filter((name) => fits(name, port)))
       if (!chosen.has(phase)) chosen.set(phase, { phase, kind, nth, fault })

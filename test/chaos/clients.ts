@@ -96,7 +96,7 @@ export class ChaosClients {
     if (name !== 'tryLater' && name !== 'internalError') return
     if (history.status === 'reserved') return // nothing is said of it until it is issued (R1.42)
     const faults = this.#answering.met.slice(before)
-    const needsRecord = asked.hash === 'SHA-384' || !this.#isSettled(history)
+    const needsRecord = asked.hash === 'SHA-384' || asked.withNonce || !this.#isSettled(history)
     if (!isExcused(name, faults, needsRecord))
       world.accuse(`${name} for ${about}, though ${reason(faults)}: ${faultOf(given.answer)}`, history)
     if (!isSecond && !process.isDead) await this.#askAbout(history, place, asked, true)

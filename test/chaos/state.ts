@@ -97,9 +97,12 @@ async function describe(bytes: Uint8Array, now: number, built: number): Promise<
   }
 }
 
-/** Whom it names; from when on each is named depends on when things happened. */
+/** Whom it has to name; from when on depends on when things happened, and so does when it forgets them. */
 function overlay(world: World): State {
-  const rows = world.record.rows('SELECT issuer, lower(hex(serial)) AS serial FROM changes ORDER BY 1, 2')
+  const rows = world.record.rows(
+    'SELECT issuer, lower(hex(serial)) AS serial FROM changes WHERE keep_until > ?1 ORDER BY 1, 2',
+    world.clock.seconds,
+  )
   return { overlay: rows.map(({ issuer, serial }) => `${String(issuer)}/${String(serial)}`).join(' ') }
 }
 
