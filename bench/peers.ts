@@ -35,6 +35,7 @@ const results = join(PACKAGE_ROOT, 'bench/results')
 const stem = `peers-${started.toISOString().replace(/[:.]/g, '-')}${options.quick ? '-quick' : ''}`
 mkdirSync(results, { recursive: true })
 
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 const cores = chooseCores()
 const [serverCore, loadCore] = 'reason' in cores ? [undefined, undefined] : [cores.server, cores.load]
 if (loadCore !== undefined) pinSelf(loadCore)

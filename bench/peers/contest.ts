@@ -24,6 +24,8 @@ export interface Contestant extends Names {
   prepare?(): Promise<void>
   /** After each measurement. @throws Error when the answers came from elsewhere than the row says */
   settle?(): Promise<void>
+  /** At the end of each measurement, also of one that failed. */
+  rest?(): Promise<void>
 }
 
 /** What a load generator reports. */
@@ -128,9 +130,21 @@ export function outcomesOf(rows: readonly Row[]): Map<string, Outcome> {
 async function measure(
   contestant: Contestant,
   seconds: number,
+  options: ContestOptions,
+): Promise<{ measured: Round; checked: number }> {
+  try {
+    await contestant.prepare?.()
+    return await measureOnce(contestant, seconds, options)
+  } finally {
+    await contestant.rest?.()
+  }
+}
+
+async function measureOnce(
+  contestant: Contestant,
+  seconds: number,
   { load }: ContestOptions,
 ): Promise<{ measured: Round; checked: number }> {
-  await contestant.prepare?.()
   const { port, connections } = contestant
   const exchanges = contestant.exchanges()
   const before = contestant.processorTime()

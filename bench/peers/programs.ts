@@ -41,7 +41,7 @@ export interface Peer {
 /**
  * `openssl ocsp -port`: one process, one connection at a time, one exchange each; signs every answer. A connection that ends
  * without a request makes OpenSSL 3.0 read it for ever, and nobody else is answered: the load must not make one, and when it
- * stops it may, so the program is started anew before each measurement.
+ * stops it may, so the program runs only while it is measured: what hangs takes the whole core.
  */
 const OPENSSL: Peer = {
   name: 'openssl ocsp',
@@ -187,6 +187,10 @@ async function launch(command: string, args: readonly string[], port: number, lo
     child.once('exit', () => resolve())
     child.once('error', () => resolve())
   })
+  // Whatever ends this process ends the peers.
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  void ended.then(() => process.off('exit', kill))
   const running = { child, ended }
   const deadline = Date.now() + START_MS
   while (!(await listens(port))) {

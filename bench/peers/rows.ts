@@ -225,7 +225,10 @@ function line(
   add(each(OURS, FROM.memory), ours, lists.single, from(ours, beat, 'memory'))
   add(each(OURS, FROM.nonce), unbudgeted, lists.nonces, from(unbudgeted, beatUnbudgeted, 'live'))
   add(each('cfssl ocspserve', FROM.one), cfssl, lists.single)
-  add(each('openssl ocsp', FROM.signs), openssl, lists.single, { prepare: async () => openssl?.restart() })
+  add(each('openssl ocsp', FROM.signs), openssl, lists.single, {
+    prepare: async () => openssl?.restart(),
+    rest: async () => openssl?.stop(),
+  })
   return rows
 }
 

@@ -102,6 +102,15 @@ describe('a contest', () => {
     ])
   })
 
+  test('puts everybody to rest after each measurement, also after one that failed', async () => {
+    let rests = 0
+    const rest = async () => {
+      rests += 1
+    }
+    await hold([contestant('a', 1, { rest })], 3, (_, call) => (call === 1 ? { ...GOOD, broken: 1 } : GOOD))
+    expect(rests).toBe(2)
+  })
+
   test('a void row says so in the table and as the outcome that a target is judged by', async () => {
     const { rows } = await hold([contestant('a', 1), contestant('b', 2)], 1, ({ port }) =>
       port === 1 ? { ...GOOD, broken: 4 } : GOOD,
