@@ -56,11 +56,9 @@ export interface SegmentStore {
   ): AsyncIterable<readonly OverlayItem[]>
   /** After its values were written. One transaction. @returns false: another has begun, or what is kept was stretched */
   commit(version: number, change: SegmentCommit): Promise<boolean>
-  /** Drops segments of which nothing matters any more. @returns how many */
-  drop(): Promise<number>
   /**
    * Where all that a filter holds was built into bundles some time ago, a floor stands for it: for sixteenths of the hashes, and
-   * when all are there for the issuer, whose filters go. Drops what `drop` drops.
+   * when all are there for the issuer, whose filters go. Drops all segments of which nothing matters any more.
    * @param settled bundles built by then are in KV everywhere
    * @returns whether anything was raised
    */

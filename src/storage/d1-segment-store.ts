@@ -137,12 +137,6 @@ export class D1SegmentStore implements SegmentStore {
     return results.at(-1)?.results.length === 1
   }
 
-  async drop(): Promise<number> {
-    const statements = [this.#db.prepare(DROP_SEGMENTS), this.#db.prepare(DROP_FLOORS)]
-    const [dropped] = await transact(this.#db, statements, this.#timeoutMs)
-    return dropped?.results.length ?? 0
-  }
-
   async raiseFloors(nowMs: number, settled: UnixSeconds): Promise<boolean> {
     const statements = [
       this.#db.prepare(RAISE_RANGES).bind(settled),

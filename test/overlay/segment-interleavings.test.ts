@@ -51,7 +51,6 @@ function bound(inner: SegmentStore): SegmentStore {
     begin: (nowMs, leaseMs) => inner.begin(nowMs, leaseMs),
     readChanges: (ranges) => inner.readChanges(ranges),
     commit: (version, change) => inner.commit(version, change),
-    drop: () => inner.drop(),
     raiseFloors: (nowMs, settled) => inner.raiseFloors(nowMs, settled),
   }
 }
