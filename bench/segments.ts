@@ -1,5 +1,5 @@
 /**
- * A mass revocation in the overlay: what reading, cutting and publishing it costs. `node bench/segments.ts [changes]`, in SQLite
+ * A mass revocation in the overlay: what reading, cutting and publishing it costs. `npm run bench:segments -- [changes]`, in SQLite
  * here; D1 adds its round trips, one for each call counted.
  */
 import { publish } from '../src/overlay/publisher.ts'

@@ -3,7 +3,6 @@
  * names them in one transaction that counts only for whoever began last, then a root does. Whatever dies in between leaves
  * values that nobody names.
  */
-import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { Clock, DerivedStore } from '../ports/ports.ts'
 import type { ChangeRange, SegmentedIssuer, SegmentStore, SegmentSurvey } from '../ports/segment-store.ts'
 import { SegmentWriter } from './segment.ts'
@@ -43,7 +42,7 @@ export interface SegmentStep {
   readonly issuer: number | undefined
   readonly ranges: readonly (ChangeRange & { readonly count: number })[]
   readonly replaces: readonly number[]
-  readonly keepUntil: UnixSeconds
+  readonly keepUntil: SegmentedIssuer['keepUntil']
   /** Segments of items hold much of what the filter takes over. */
   readonly stale: boolean
 }
