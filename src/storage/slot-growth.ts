@@ -4,7 +4,6 @@
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { MAX_K } from '../bundle/slot.ts'
-import type { Sequence } from '../ports/records.ts'
 import { type Database, numberIn, query, transact } from './database.ts'
 import { SPLIT_BYTES, SPLIT_MIN_ENTRIES, TARGET_ENTRIES } from './slot-rules.ts'
 
@@ -18,8 +17,10 @@ const FULL = `
   GROUP BY i.id
   HAVING max(s.entries + s.added) > ?1 OR max(iif(s.entries > ${SPLIT_MIN_ENTRIES}, s.bytes, 0)) > ${SPLIT_BYTES}`
 
+/** To the millisecond: a root that was read within the same second before must not pass for one that knows of it. */
+const NEXT_SEQ = "max(seq + 1, CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000)"
 const START = `
-  UPDATE issuers SET seq = max(seq + 1, ?3), growth_seq = max(seq + 1, ?3), k_next = ?4
+  UPDATE issuers SET seq = ${NEXT_SEQ}, growth_seq = ${NEXT_SEQ}, k_next = ?3
   WHERE id = ?1 AND k = ?2 AND k_next IS NULL
   RETURNING id`
 const MAKE_SLOTS = `
@@ -36,7 +37,7 @@ const GROWING = 'SELECT id FROM issuers WHERE k_next IS NOT NULL'
 /** The counted slots are those fit to serve; nothing less than all of them will do. */
 const SWITCH = `
   UPDATE issuers SET
-    seq = max(seq + 1, CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000), k = k_next, k_next = NULL
+    seq = ${NEXT_SEQ}, k = k_next, k_next = NULL
   WHERE id = ?1 AND k_next IS NOT NULL AND (1 << k_next) = (
     SELECT count(*) FROM slots s
     WHERE s.issuer = issuers.id AND s.k = issuers.k_next
@@ -58,9 +59,8 @@ export async function startGrowth(
     const id = numberIn(row, 'id')
     const k = numberIn(row, 'k')
     const kNext = nextK(k, numberIn(row, 'total'))
-    const seq: Sequence = now * 1_000_000
     const statements = [
-      db.prepare(START).bind(id, k, seq, kNext),
+      db.prepare(START).bind(id, k, kNext),
       db.prepare(AUDIT_START).bind(id, kNext, now * 1000),
       db.prepare(MAKE_SLOTS).bind(id, kNext),
     ]
