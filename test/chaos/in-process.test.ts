@@ -13,7 +13,7 @@ describe('a pipeline that is killed anywhere', () => {
   let report: CampaignReport
   beforeAll(async () => {
     report = await campaign({ faults: FAULTS, seed: SEED })
-  }, 300_000)
+  }, 900_000)
 
   test('ends as an undisturbed one, never without an answer, never from revoked to good (laws 1 to 5)', () => {
     expect(report.failures.map(describeFailure)).toEqual([])

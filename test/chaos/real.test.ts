@@ -9,7 +9,7 @@ describe('a server that is killed again and again', () => {
   let report: RealReport
   beforeAll(async () => {
     report = await realChaos({ kills: KILLS, seed: SEED })
-  }, 400_000)
+  }, 900_000)
 
   test('never says what is wrong, loses nothing that was acknowledged, and ends as an undisturbed one (laws 2 to 5)', () => {
     expect(report.violations, report.trail.join('\n')).toEqual([])
