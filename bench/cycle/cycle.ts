@@ -60,6 +60,8 @@ export interface Cycle {
   /** Signatures made while the answers were asked for: 0 when all came from bundles. */
   readonly signedLive: number
   readonly heap: HeapPeak
+  /** Highest in each stage, in octets. */
+  readonly heapByStage: { readonly import: number; readonly sign: number; readonly verify: number }
 }
 
 /** @throws Error when a stage does not do what it should: the figures would mean nothing */
@@ -148,12 +150,14 @@ async function runWatched(
   const importMs = performance.now() - start
   const importReading = await meter(runtime)
 
+  const heapInImport = watch.lap()
   progress('plan, sign, write')
   const signing = await signAll(runtime, algorithm, progress)
   const k = await checkRecord(runtime, certificates)
   await runtime.runScheduled(new Date())
   const { signatures: unsettled } = await meter(runtime)
 
+  const heapInSign = watch.lap()
   progress(`verify ${verify} answers by openssl`)
   start = performance.now()
   const verified = await verifyAnswers(ca, runtime.url, files.answers, verify)
@@ -161,6 +165,7 @@ async function runWatched(
   return {
     ...{ certificates, algorithm, hashes, importMs, importReading, ...signing, k, unsettled },
     ...{ verified, signedLive, heap: watch.peak() },
+    heapByStage: { import: heapInImport, sign: heapInSign, verify: watch.lap() },
   }
 }
 

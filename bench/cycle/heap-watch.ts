@@ -16,6 +16,7 @@ export class HeapWatch {
   readonly #socket: WebSocket
   readonly #timer: ReturnType<typeof setInterval>
   #peak = { peak: 0, heap: 0, buffers: 0 }
+  #lap = 0
   #samples = 0
   #longestGapMs = 0
   #askedAt = 0
@@ -49,6 +50,13 @@ export class HeapWatch {
     return { ...this.#peak, samples: this.#samples, longestGapMs: Math.round(this.#longestGapMs) }
   }
 
+  /** Highest sum since the last call, in octets. */
+  lap(): number {
+    const lap = this.#lap
+    this.#lap = 0
+    return lap
+  }
+
   close(): void {
     clearInterval(this.#timer)
     this.#socket.close()
@@ -66,6 +74,7 @@ export class HeapWatch {
     const heap = 'usedSize' in result ? Number(result.usedSize) : Number.NaN
     const buffers = 'backingStorageSize' in result ? Number(result.backingStorageSize) : Number.NaN
     if (!Number.isFinite(heap + buffers)) this.#problem ??= 'the inspector does not tell both sizes'
+    this.#lap = Math.max(this.#lap, heap + buffers)
     if (heap + buffers > this.#peak.peak) this.#peak = { peak: heap + buffers, heap, buffers }
     const now = performance.now()
     this.#samples += 1

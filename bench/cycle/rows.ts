@@ -98,7 +98,8 @@ function signingRows(cycle: Cycle): Measurement[] {
 }
 
 function costRows(cycle: Cycle): Measurement[] {
-  const { signReading, importReading, algorithm, heap, k } = cycle
+  const { signReading, importReading, algorithm, heap, heapByStage, k } = cycle
+  const inStage = (octets: number) => (octets / MEGABYTE).toFixed(0)
   const responses = responsesOf(cycle)
   const { bundles, bytes } = stored(cycle)
   const grown = signReading.bundleWrites - bundles
@@ -108,7 +109,7 @@ function costRows(cycle: Cycle): Measurement[] {
       value: heap.peak / MEGABYTE,
       unit: 'MB',
       limit: atMost(96),
-      detail: `V8 heap ${(heap.heap / MEGABYTE).toFixed(1)}, ArrayBuffers ${(heap.buffers / MEGABYTE).toFixed(1)}; ${heap.samples} samples, at most ${heap.longestGapMs} ms apart`,
+      detail: `V8 heap ${(heap.heap / MEGABYTE).toFixed(1)}, ArrayBuffers ${(heap.buffers / MEGABYTE).toFixed(1)}; import ${inStage(heapByStage.import)}, sign ${inStage(heapByStage.sign)}, verify ${inStage(heapByStage.verify)}; ${heap.samples} samples, at most ${heap.longestGapMs} ms apart`,
     },
     {
       name: 'KV writes per million responses and hash',
