@@ -168,6 +168,7 @@ class RealRun {
   }
 
   async #start(): Promise<void> {
+    if (this.#isOver && this.#kills < this.#options.kills) return // it was given up
     this.#generation += 1
     const begun = performance.now()
     this.#isUp = await this.#server.start()
@@ -183,7 +184,7 @@ class RealRun {
   }
 
   async #killer(): Promise<void> {
-    while (this.#kills < this.#options.kills) {
+    while (this.#kills < this.#options.kills && !this.#isOver) {
       if (this.#dice.chance(DURING_START)) {
         await this.#kill()
         const starting = this.#start()
