@@ -104,7 +104,7 @@ export class ChaosClients {
 
   /** Its bundle was published after its last change, and has to do without anything else. */
   #isSettled(history: CertificateHistory): boolean {
-    return this.#settled.get(history.key) === this.#standing(history)
+    return history.prunedMs === undefined && this.#settled.get(history.key) === this.#standing(history)
   }
 
   /** A compromise of the CA takes back what was signed before, also where it says the same. */
