@@ -2,7 +2,7 @@
  * The admin API under /admin/v1: authentication first, then the routes of src/admin-api/contract.ts. One exit for errors.
  * Loaded lazily: an OCSP request never evaluates this module, zod or X.509.
  */
-import { Hono } from 'hono'
+import { Hono } from 'hono/tiny'
 import { ADMIN_PREFIX, ADMIN_ROUTES, type AdminRoute } from '../admin-api/contract.ts'
 import { mountCanaries } from './admin-canaries.ts'
 import { mountCertificates } from './admin-certificates.ts'

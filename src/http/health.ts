@@ -1,5 +1,5 @@
 /** /healthz (am I alive), /readyz (is everything as it has to be, and if not: what to do), /metrics. Never cacheable. */
-import { Hono } from 'hono'
+import { Hono } from 'hono/tiny'
 import type { Problem } from '../admin-api/contract.ts'
 import { formatTime } from '../admin-api/time.ts'
 import { NO_END, type UnixSeconds } from '../asn1/generalized-time.ts'

@@ -1,5 +1,6 @@
 /** What a browser may find here: a page that says what this is, and the issuers' certificates (the AIA of what they issued). */
-import { type Context, Hono } from 'hono'
+import type { Context } from 'hono'
+import { Hono } from 'hono/tiny'
 import { bufferSource } from '../pkix/buffer-source.ts'
 import { StorageError } from '../ports/errors.ts'
 import type { Clock } from '../ports/ports.ts'

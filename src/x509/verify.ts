@@ -1,18 +1,41 @@
-/** Whether a certificate, or something else, was signed by a key. pkijs turns OIDs into what WebCrypto wants; WebCrypto does the mathematics. */
-import { BitString, fromBER } from 'asn1js'
-import { AlgorithmIdentifier, getCrypto, PublicKeyInfo, RSASSAPSSParams } from 'pkijs'
+/** Whether a certificate, or something else, was signed by a key: OIDs into what WebCrypto wants; WebCrypto does the mathematics. */
+import { fromBER } from 'asn1js'
+import { AlgorithmIdentifier, RSASSAPSSParams } from 'pkijs'
+import { DERReader } from '../asn1/der-reader.ts'
+import { readAlgorithmIdentifier } from '../pkix/algorithm-identifier.ts'
 import { bufferSource } from '../pkix/buffer-source.ts'
+import { decodeECDSASignature } from '../pkix/ecdsa-signature.ts'
 import type { CertificateView } from './certificate.ts'
 
-const ED25519 = '1.3.101.112'
 const RSA_ENCRYPTION = '1.2.840.113549.1.1.1'
+const RSASSA_PSS = '1.2.840.113549.1.1.10'
 const EC_PUBLIC_KEY = '1.2.840.10045.2.1'
+const ED25519 = '1.3.101.112'
 
-/** WebCrypto's name of a signature algorithm -> what the key has to be. pkijs would verify with any, and say "bad". */
-const KEY_KIND: ReadonlyMap<string, string> = new Map([
-  ['RSASSA-PKCS1-v1_5', RSA_ENCRYPTION],
-  ['RSA-PSS', RSA_ENCRYPTION],
-  ['ECDSA', EC_PUBLIC_KEY],
+/** RFC 8017 A.2.4, RFC 5758 3.2: signature algorithm -> hash. */
+const RSA_HASHES: ReadonlyMap<string, string> = new Map([
+  ['1.2.840.113549.1.1.5', 'SHA-1'],
+  ['1.2.840.113549.1.1.11', 'SHA-256'],
+  ['1.2.840.113549.1.1.12', 'SHA-384'],
+  ['1.2.840.113549.1.1.13', 'SHA-512'],
+])
+const ECDSA_HASHES: ReadonlyMap<string, string> = new Map([
+  ['1.2.840.10045.4.1', 'SHA-1'],
+  ['1.2.840.10045.4.3.2', 'SHA-256'],
+  ['1.2.840.10045.4.3.3', 'SHA-384'],
+  ['1.2.840.10045.4.3.4', 'SHA-512'],
+])
+/** RFC 5480 2.1.1.1: DER of namedCurve in hex -> curve, octets of a coordinate. */
+const CURVES: ReadonlyMap<string, readonly [string, number]> = new Map([
+  ['06082a8648ce3d030107', ['P-256', 32]],
+  ['06052b81040022', ['P-384', 48]],
+  ['06052b81040023', ['P-521', 66]],
+])
+const DIGESTS: ReadonlyMap<string, string> = new Map([
+  ['1.3.14.3.2.26', 'SHA-1'],
+  ['2.16.840.1.101.3.4.2.1', 'SHA-256'],
+  ['2.16.840.1.101.3.4.2.2', 'SHA-384'],
+  ['2.16.840.1.101.3.4.2.3', 'SHA-512'],
 ])
 
 /** What SIGNED of X.509 is made of (RFC 5280 4.1): certificates have this form, and signed OCSP requests. */
@@ -25,10 +48,18 @@ export interface SignedOctets {
   readonly signature: Uint8Array
 }
 
+/** How WebCrypto is to be asked. */
+interface Method {
+  readonly key: { readonly name: string; readonly hash?: string; readonly namedCurve?: string }
+  readonly verify: { readonly name: string; readonly hash?: string; readonly saltLength?: number }
+  /** undefined: it is not even of the form. */
+  readonly signature: Uint8Array | undefined
+}
+
 /**
  * Verifies the signature over a certificate with a public key; no names, times or extensions.
  * @param spki DER SubjectPublicKeyInfo of the supposed signer
- * @returns `unsupported` when the algorithm is one that WebCrypto or pkijs does not know, or the key is not of its kind
+ * @returns `unsupported` when the algorithm is one that WebCrypto or we do not know, or the key is not of its kind
  */
 export function verifyCertificate(
   certificate: CertificateView,
@@ -43,52 +74,69 @@ export async function verifySigned(
   signed: SignedOctets,
   spki: Uint8Array,
 ): Promise<'good' | 'bad' | 'unsupported'> {
-  if (signed.signatureAlgorithmOID === ED25519) return verifyEd25519(signed, spki)
-  const engine = getCrypto(true)
-  let key: PublicKeyInfo
-  let algorithm: AlgorithmIdentifier
+  let method: Method | undefined
+  let key: CryptoKey
   try {
-    key = new PublicKeyInfo({ schema: fromBER(bufferSource(spki)).result })
-    algorithm = new AlgorithmIdentifier({
-      schema: fromBER(bufferSource(signed.signatureAlgorithm)).result,
-    })
-    const { name } = engine.getAlgorithmByOID(algorithm.algorithmId, true)
-    if (KEY_KIND.get(name) !== key.algorithm.algorithmId) return 'unsupported'
-    if (name === 'RSA-PSS' && !hasOneHash(algorithm)) return 'unsupported'
-    await engine.getPublicKey(key, algorithm)
+    method = methodFor(signed, spki)
+    if (method === undefined) return 'unsupported'
+    key = await crypto.subtle.importKey('spki', bufferSource(spki), method.key, false, ['verify'])
   } catch {
-    // To pkijs and to WebCrypto, an algorithm, a curve or a key that they do not know is an exception.
+    // To WebCrypto and to our readers, a curve, a key or parameters that they do not know are an exception.
     return 'unsupported'
   }
+  if (method.signature === undefined) return 'bad'
+  const [signature, tbs] = [bufferSource(method.signature), bufferSource(signed.tbs)]
   try {
-    const tbs = bufferSource(signed.tbs)
-    const signature = new BitString({ valueHex: signed.signature.slice().buffer })
-    return (await engine.verifyWithPublicKey(tbs, signature, key, algorithm)) ? 'good' : 'bad'
+    return (await crypto.subtle.verify(method.verify, key, signature, tbs)) ? 'good' : 'bad'
   } catch {
     // With a known algorithm and a usable key, what is left is a signature that is not even of its form.
     return 'bad'
   }
 }
 
-/** pkijs has no Ed25519. */
-async function verifyEd25519(
-  signed: SignedOctets,
-  spki: Uint8Array,
-): Promise<'good' | 'bad' | 'unsupported'> {
-  const name = 'Ed25519'
-  const tbs = bufferSource(signed.tbs)
-  const signature = bufferSource(signed.signature)
-  try {
-    const key = await crypto.subtle.importKey('spki', bufferSource(spki), { name }, false, ['verify'])
-    return (await crypto.subtle.verify({ name }, key, signature, tbs)) ? 'good' : 'bad'
-  } catch {
-    return 'unsupported'
+/** @throws on a key or parameters that are not of their form */
+function methodFor(signed: SignedOctets, spki: Uint8Array): Method | undefined {
+  const { signatureAlgorithmOID: oid, signature } = signed
+  const { algorithm, parameters } = new DERReader(spki).sequence((r) => {
+    const identifier = readAlgorithmIdentifier(r)
+    r.bitString()
+    return identifier
+  })
+  if (algorithm === ED25519 && oid === ED25519) {
+    const name = { name: 'Ed25519' }
+    return { key: name, verify: name, signature }
   }
+  if (algorithm === RSA_ENCRYPTION) {
+    const hash = RSA_HASHES.get(oid)
+    if (hash !== undefined) {
+      const name = 'RSASSA-PKCS1-v1_5'
+      return { key: { name, hash }, verify: { name }, signature }
+    }
+    const pss = oid === RSASSA_PSS ? pssOf(signed.signatureAlgorithm) : undefined
+    if (pss === undefined) return undefined
+    const name = 'RSA-PSS'
+    return { key: { name, hash: pss.hash }, verify: { name, saltLength: pss.saltLength }, signature }
+  }
+  const hash = ECDSA_HASHES.get(oid)
+  const [namedCurve, octets] = CURVES.get(hexOf(parameters)) ?? []
+  if (algorithm !== EC_PUBLIC_KEY || hash === undefined || namedCurve === undefined) return undefined
+  const name = 'ECDSA'
+  const raw = octets === undefined ? undefined : decodeECDSASignature(signature, octets)
+  return { key: { name, namedCurve }, verify: { name, hash }, signature: raw }
 }
 
 /** WebCrypto takes one hash for the message and for MGF1; RFC 4055 3.1 allows two. */
-function hasOneHash(algorithm: AlgorithmIdentifier): boolean {
-  const { hashAlgorithm, maskGenAlgorithm } = new RSASSAPSSParams({ schema: algorithm.algorithmParams })
+function pssOf(identifier: Uint8Array): { hash: string; saltLength: number } | undefined {
+  const { algorithmParams } = new AlgorithmIdentifier({ schema: fromBER(bufferSource(identifier)).result })
+  const { hashAlgorithm, maskGenAlgorithm, saltLength } = new RSASSAPSSParams({ schema: algorithmParams })
   const mask: unknown = maskGenAlgorithm.algorithmParams
-  return new AlgorithmIdentifier({ schema: mask }).algorithmId === hashAlgorithm.algorithmId
+  if (new AlgorithmIdentifier({ schema: mask }).algorithmId !== hashAlgorithm.algorithmId) return undefined
+  const hash = DIGESTS.get(hashAlgorithm.algorithmId)
+  return hash === undefined ? undefined : { hash, saltLength }
+}
+
+function hexOf(octets: Uint8Array | undefined): string {
+  return octets === undefined
+    ? ''
+    : Array.from(octets, (octet) => octet.toString(16).padStart(2, '0')).join('')
 }

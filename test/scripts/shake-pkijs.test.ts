@@ -37,6 +37,13 @@ describe('pkijs, made tree-shakeable at install (ADR 0009)', () => {
     )
   })
 
+  test('the engine that is made at loading can be left out where nobody asks for it', () => {
+    expect(rewrite('let engine;\ninitCryptoEngine();\nexport { engine }').code).toBe(
+      'let engine;\n/* @__PURE__ */ initCryptoEngine();\nexport { engine }',
+    )
+    expect(rewrite('  initCryptoEngine();').changed).toBe(0)
+  })
+
   test.each([
     ['calls something', 'class A { static { this.register("P-256"); } }'],
     ['makes an object', 'class A { static { this.NAMED = {}; } }'],
