@@ -1,6 +1,6 @@
 /**
  * Doubling of slots. All slots of the new era are made at once, due; changes mark the slots of both eras; `k` is switched when
- * every new slot was built past the start of the growth and past its own changes (attack 9). k never falls.
+ * every new slot was built past the start of the growth (attack 9). k never falls.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { MAX_K } from '../bundle/slot.ts'
@@ -34,14 +34,17 @@ const AUDIT_START = `
   WHERE id = ?1 AND k_next = ?2 AND growth_seq = seq`
 
 const GROWING = 'SELECT id FROM issuers WHERE k_next IS NOT NULL'
-/** The counted slots are those fit to serve; nothing less than all of them will do. */
+/**
+ * Every slot of the new era was built since the doubling began: nothing less will do. What has changed since then is named by the
+ * overlay, as in any era; to wait until no slot is behind would be to wait for ever under steady changes.
+ */
 const SWITCH = `
   UPDATE issuers SET
     seq = ${NEXT_SEQ}, k = k_next, k_next = NULL
   WHERE id = ?1 AND k_next IS NOT NULL AND (1 << k_next) = (
     SELECT count(*) FROM slots s
     WHERE s.issuer = issuers.id AND s.k = issuers.k_next
-      AND s.built_seq >= issuers.growth_seq AND s.built_seq >= s.changed_seq)
+      AND s.built_seq >= issuers.growth_seq)
   RETURNING id`
 const DROP_OLD_ERA = `
   DELETE FROM slots WHERE issuer = ?1
