@@ -30,7 +30,7 @@ const HELP = `usage: npm run bench:issuers -- [--issuers N] [--rounds N]
 const { issuers, rounds } = readOptions()
 const folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-issuers-'))
 const token = randomBytes(32).toString('hex')
-const bundle = await buildWorker(PACKAGE_ROOT, 'bench/worker/cold-start.ts')
+const bundle = await buildWorker(PACKAGE_ROOT, 'test/support/cold-start-worker.ts')
 
 interface Deployment {
   readonly runtime: Runtime

@@ -37,7 +37,10 @@ function connection(): Promise<boolean> {
     let held = Buffer.alloc(0)
     let asked: number | undefined
     const ask = () => {
-      if (performance.now() >= end) return socket.destroy()
+      if (performance.now() >= end) {
+        socket.destroy()
+        return
+      }
       asked = performance.now()
       socket.write(requests[next++ % requests.length] ?? '')
     }
@@ -63,7 +66,10 @@ function connection(): Promise<boolean> {
       if (headerEnd < 0) return
       const header = held.toString('latin1', 0, headerEnd)
       const length = Number(/\r\ncontent-length: *(\d+)/i.exec(header)?.[1] ?? Number.NaN)
-      if (Number.isNaN(length)) return socket.destroy() // counted as broken: every responder here tells it
+      if (Number.isNaN(length)) {
+        socket.destroy() // counted as broken: every responder here tells it
+        return
+      }
       if (held.length < headerEnd + 4 + length) return
       const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(header)?.[1])
       const goesOn = header.startsWith('HTTP/1.1') && !/\r\nconnection: *close/i.test(header)

@@ -13,7 +13,7 @@ import { PEERS, type Peer, type Program } from './programs.ts'
 import { type Asking, checkerOf, exchangeOf, isForAllRouters, Ring, withNonces } from './questions.ts'
 
 /** The Worker with its budgets lifted. */
-export const WITHOUT_BUDGET = join(PACKAGE_ROOT, 'bench/worker/without-budget.ts')
+export const WITHOUT_BUDGET = join(PACKAGE_ROOT, 'test/support/worker-without-budget.ts')
 
 /** Below the publisher's heartbeat: a root older than a minute would be refreshed while somebody waits. */
 const HEARTBEAT_MS = 45_000

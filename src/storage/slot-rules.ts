@@ -8,7 +8,7 @@ export const ADDED_LIMIT = 32
  */
 export const ADDED_AGE_SECONDS = 3 * 86_400
 /** A slot above this cannot be one bundle (2 MB); it waits to be replaced by the slots of the next era. */
-export const BUILDABLE_ENTRIES = 8_000
+export const BUILDABLE_ENTRIES = 1_500
 /** Slots above this many bytes are split even when they hold few certificates, but not below MIN_ENTRIES. */
 export const SPLIT_BYTES = 262_144
 export const SPLIT_MIN_ENTRIES = 100

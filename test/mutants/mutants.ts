@@ -59,7 +59,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: 'R1.16',
     file: 'src/responder/issuers.ts',
-    find: 'if (!equalOctets(hashes.issuerNameHash, reqCert.issuerNameHash)) continue // R1.16',
+    find: ' && equalOctets(issuerNameHash, certID.issuerNameHash)',
     replace: '',
     implies: ['R1.14'],
   },

@@ -4,11 +4,11 @@
  * directory pages without waiting until they are quiet.
  */
 import { env, waitUntil } from 'cloudflare:workers'
+import { COLD_PATH, PAGING_PATH } from '../../bench/issuer-paths.ts'
 import { compose } from '../../src/compose.ts'
 import { PAGING_RULES, pageIssuers } from '../../src/overlay/paging.ts'
 import { D1DirectoryStore } from '../../src/storage/d1-directory-store.ts'
 import { KVDerivedStore } from '../../src/storage/kv-derived-store.ts'
-import { COLD_PATH, PAGING_PATH } from '../issuer-paths.ts'
 
 Object.defineProperty(caches.default, 'match', { value: async () => undefined })
 
