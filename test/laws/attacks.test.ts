@@ -334,11 +334,11 @@ describe('attack 9: slots double while certificates change', () => {
     expect(await world.presign(first)).toMatchObject({ built: 2 })
     pass(2)
     await revoke(0)
-    expect(await first.slots.finishGrowth()).toEqual([]) // its new slot is not fit yet
-    expect(await world.presign(first)).toMatchObject({ built: 2 })
-    expect(await first.slots.finishGrowth()).toEqual([1])
+    expect(await first.slots.finishGrowth()).toEqual([1]) // its new slot is behind, which the overlay names
     pass(2)
     await publish(first.publisher)
+    expect(await ask(0, world.makePlace(1))).toBe('revoked')
+    expect(await world.presign(first)).toMatchObject({ built: 1 })
     for (const place of [first, other, world.makePlace(2)]) {
       expect(await ask(0, place)).toBe('revoked')
       expect(await ask(1, place)).toBe('good')

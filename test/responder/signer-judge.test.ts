@@ -123,7 +123,7 @@ describe('a certificate that is named', () => {
     const one = await makeRequestor({ issuer: other.pki.issuer, extensions })
     expect(await trusts(one.certificate, [one.certificate])).toBe(false) // never recorded
     await rig.add(other, [{ serial: one.serial, status: 'good', ...DATES }])
-    expect((await judge(one.certificate, [one.certificate])).recorded?.issuer).toBe(other.record.id)
+    expect((await judge(one.certificate, [one.certificate])).recorded?.issuer.id).toBe(other.record.id)
     expect(await trusts(one.certificate, [one.certificate])).toBe(true)
   })
 })
