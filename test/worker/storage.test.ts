@@ -107,9 +107,10 @@ describe('D1', () => {
     for (const slot of coming) expect(await build(slot)).toBe(true)
     const target = key(serial(2))
     await admin.changeStatus(issuer, target.serial, { to: 'revoked' }, tick())
-    expect(await slots.finishGrowth()).toEqual([])
-    expect(await build({ issuer, k: 2, slot: slotOf(target.hash, 2) })).toBe(true)
     expect(await slots.finishGrowth()).toEqual([issuer])
+    const behind = { issuer, k: 2, slot: slotOf(target.hash, 2) }
+    expect(await slots.dueSlots(NOW, 100, { all: true })).toEqual([behind])
+    expect(await build(behind)).toBe(true)
     expect(await slots.dueSlots(NOW, 100, { all: true })).toEqual([])
     expect(await admin.globals(NOW)).toMatchObject({
       schema: true,
