@@ -35,9 +35,10 @@ const DELETE = `
     WHERE i.id = ?1 AND c.issuer = i.id AND c.hash = j.value->>0 AND c.serial = unhex(j.value->>1) AND ${EXPIRED})
   RETURNING hash`
 const MOVE_ON = 'UPDATE issuers SET prune_from = ?2, pruned_at = ?3 WHERE id = ?1'
+/** In the transaction of DELETE, right after it: whoever does not hear how many there were has not to tell. */
 const AUDIT = `
   INSERT INTO audit (at_ms, action, issuer, seq, detail)
-  SELECT ?2, 'certificates.pruned', id, seq, json_object('count', ?3) FROM issuers WHERE id = ?1`
+  SELECT ?2, 'certificates.pruned', id, seq, json_object('count', changes()) FROM issuers WHERE id = ?1 AND changes() > 0`
 
 const HASHES = 2 ** 32
 
@@ -64,9 +65,7 @@ export async function pruneCertificates(
     walk -= walked
     const count = keys.length === 0 ? 0 : await remove(db, id, keys, now, timeoutMs)
     const next = keys.length === left ? from : end
-    const statements = [db.prepare(MOVE_ON).bind(id, next, now)]
-    if (count > 0) statements.push(db.prepare(AUDIT).bind(id, now * 1000, count))
-    await transact(db, statements, timeoutMs)
+    await transact(db, [db.prepare(MOVE_ON).bind(id, next, now)], timeoutMs)
     pruned += count
     left -= count
   }
@@ -80,7 +79,10 @@ async function remove(
   now: UnixSeconds,
   timeoutMs: number | undefined,
 ): Promise<number> {
-  const statement = db.prepare(DELETE).bind(issuer, JSON.stringify(keys), now)
-  const [deleted] = await transact(db, [statement], timeoutMs)
+  const statements = [
+    db.prepare(DELETE).bind(issuer, JSON.stringify(keys), now),
+    db.prepare(AUDIT).bind(issuer, now * 1000),
+  ]
+  const [deleted] = await transact(db, statements, timeoutMs)
   return deleted?.results.length ?? 0
 }

@@ -8,7 +8,6 @@ import {
   leaseForEver,
   placeForEver,
   recordBeforeWrite,
-  switchedTooEarly,
 } from './variants.ts'
 
 /** Each with the calls around its mistake: killed elsewhere it is none. */
@@ -16,7 +15,6 @@ const BROKEN: readonly (readonly [string, ChaosVariant, RegExp])[] = [
   [recordBeforeWrite.name, recordBeforeWrite, /kv.put b/],
   [leaseForEver.name, leaseForEver, /pipeline: (signer sign|kv.put b)/],
   [acknowledgedBeforeCommit.name, acknowledgedBeforeCommit, /d1 WITH input/],
-  [switchedTooEarly.name, switchedTooEarly, /pipeline: signer sign/],
   [dueInMemory.name, dueInMemory, /pipeline: (signer sign|kv.put b)/],
   [placeForEver.name, placeForEver, /queue/],
 ]

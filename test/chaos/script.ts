@@ -146,7 +146,8 @@ function recordedStatus(world: World, { issuer, serial }: CertificateHistory): s
     .status
 }
 
-function sign(): Operation {
+/** Everything that is new or due. */
+export function sign(): Operation {
   return {
     name: 'presign',
     run: (isolate) => presign(isolate.presign, { all: true, budget: 1_000 }),

@@ -83,24 +83,6 @@ export const acknowledgedBeforeCommit: ChaosVariant = {
   },
 }
 
-/** The new slots answer as soon as there are some, built or not. */
-export const switchedTooEarly: ChaosVariant = {
-  name: 'growth switched before all slots are built',
-  change(isolate, world) {
-    const finishGrowth = async () => {
-      const growing = world.record.rows('SELECT id FROM issuers WHERE k_next IS NOT NULL')
-      for (const { id } of growing) {
-        world.record.exec(
-          `UPDATE issuers SET seq = seq + 1, k = k_next, k_next = NULL WHERE id = ${Number(id)};
-           DELETE FROM slots WHERE issuer = ${Number(id)} AND k <> (SELECT k FROM issuers WHERE id = ${Number(id)})`,
-        )
-      }
-      return growing.map(({ id }) => Number(id))
-    }
-    return withSlots(isolate, replacing(isolate.slots, { finishGrowth }))
-  },
-}
-
 /** What an invocation was about to do is kept in its memory: the record forgets that it is owed. */
 export const dueInMemory: ChaosVariant = {
   name: 'what is due is taken out of the record before it is done',
@@ -157,7 +139,6 @@ export const VARIANTS: readonly ChaosVariant[] = [
   recordBeforeWrite,
   leaseForEver,
   acknowledgedBeforeCommit,
-  switchedTooEarly,
   dueInMemory,
   placeForEver,
 ]
