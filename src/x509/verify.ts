@@ -2,40 +2,33 @@
 import { fromBER } from 'asn1js'
 import { AlgorithmIdentifier, RSASSAPSSParams } from 'pkijs'
 import { DERReader } from '../asn1/der-reader.ts'
-import { readAlgorithmIdentifier } from '../pkix/algorithm-identifier.ts'
+import { OID } from '../asn1/oid.ts'
+import { hashAlgorithmOf, readAlgorithmIdentifier } from '../pkix/algorithm-identifier.ts'
 import { bufferSource } from '../pkix/buffer-source.ts'
 import { decodeECDSASignature } from '../pkix/ecdsa-signature.ts'
 import type { CertificateView } from './certificate.ts'
 
 const RSA_ENCRYPTION = '1.2.840.113549.1.1.1'
-const RSASSA_PSS = '1.2.840.113549.1.1.10'
 const EC_PUBLIC_KEY = '1.2.840.10045.2.1'
-const ED25519 = '1.3.101.112'
 
 /** RFC 8017 A.2.4, RFC 5758 3.2: signature algorithm -> hash. */
-const RSA_HASHES: ReadonlyMap<string, string> = new Map([
+const RSA_HASHES: ReadonlyMap<string, string> = new Map<string, string>([
   ['1.2.840.113549.1.1.5', 'SHA-1'],
-  ['1.2.840.113549.1.1.11', 'SHA-256'],
+  [OID.sha256WithRSAEncryption, 'SHA-256'],
   ['1.2.840.113549.1.1.12', 'SHA-384'],
   ['1.2.840.113549.1.1.13', 'SHA-512'],
 ])
-const ECDSA_HASHES: ReadonlyMap<string, string> = new Map([
+const ECDSA_HASHES: ReadonlyMap<string, string> = new Map<string, string>([
   ['1.2.840.10045.4.1', 'SHA-1'],
-  ['1.2.840.10045.4.3.2', 'SHA-256'],
-  ['1.2.840.10045.4.3.3', 'SHA-384'],
-  ['1.2.840.10045.4.3.4', 'SHA-512'],
+  [OID.ecdsaWithSHA256, 'SHA-256'],
+  [OID.ecdsaWithSHA384, 'SHA-384'],
+  [OID.ecdsaWithSHA512, 'SHA-512'],
 ])
-/** RFC 5480 2.1.1.1: DER of namedCurve in hex -> curve, octets of a coordinate. */
+/** RFC 5480 2.1.1.1: namedCurve -> WebCrypto's name, octets of a coordinate. */
 const CURVES: ReadonlyMap<string, readonly [string, number]> = new Map([
-  ['06082a8648ce3d030107', ['P-256', 32]],
-  ['06052b81040022', ['P-384', 48]],
-  ['06052b81040023', ['P-521', 66]],
-])
-const DIGESTS: ReadonlyMap<string, string> = new Map([
-  ['1.3.14.3.2.26', 'SHA-1'],
-  ['2.16.840.1.101.3.4.2.1', 'SHA-256'],
-  ['2.16.840.1.101.3.4.2.2', 'SHA-384'],
-  ['2.16.840.1.101.3.4.2.3', 'SHA-512'],
+  ['1.2.840.10045.3.1.7', ['P-256', 32]],
+  ['1.3.132.0.34', ['P-384', 48]],
+  ['1.3.132.0.35', ['P-521', 66]],
 ])
 
 /** What SIGNED of X.509 is made of (RFC 5280 4.1): certificates have this form, and signed OCSP requests. */
@@ -102,7 +95,7 @@ function methodFor(signed: SignedOctets, spki: Uint8Array): Method | undefined {
     r.bitString()
     return identifier
   })
-  if (algorithm === ED25519 && oid === ED25519) {
+  if (algorithm === OID.ed25519 && oid === OID.ed25519) {
     const name = { name: 'Ed25519' }
     return { key: name, verify: name, signature }
   }
@@ -112,16 +105,17 @@ function methodFor(signed: SignedOctets, spki: Uint8Array): Method | undefined {
       const name = 'RSASSA-PKCS1-v1_5'
       return { key: { name, hash }, verify: { name }, signature }
     }
-    const pss = oid === RSASSA_PSS ? pssOf(signed.signatureAlgorithm) : undefined
+    const pss = oid === OID.rsassaPss ? pssOf(signed.signatureAlgorithm) : undefined
     if (pss === undefined) return undefined
     const name = 'RSA-PSS'
     return { key: { name, hash: pss.hash }, verify: { name, saltLength: pss.saltLength }, signature }
   }
   const hash = ECDSA_HASHES.get(oid)
-  const [namedCurve, octets] = CURVES.get(hexOf(parameters)) ?? []
-  if (algorithm !== EC_PUBLIC_KEY || hash === undefined || namedCurve === undefined) return undefined
+  if (algorithm !== EC_PUBLIC_KEY || hash === undefined || parameters === undefined) return undefined
+  const [namedCurve, octets] = CURVES.get(new DERReader(parameters).oid()) ?? []
+  if (namedCurve === undefined || octets === undefined) return undefined
   const name = 'ECDSA'
-  const raw = octets === undefined ? undefined : decodeECDSASignature(signature, octets)
+  const raw = decodeECDSASignature(signature, octets)
   return { key: { name, namedCurve }, verify: { name, hash }, signature: raw }
 }
 
@@ -131,12 +125,6 @@ function pssOf(identifier: Uint8Array): { hash: string; saltLength: number } | u
   const { hashAlgorithm, maskGenAlgorithm, saltLength } = new RSASSAPSSParams({ schema: algorithmParams })
   const mask: unknown = maskGenAlgorithm.algorithmParams
   if (new AlgorithmIdentifier({ schema: mask }).algorithmId !== hashAlgorithm.algorithmId) return undefined
-  const hash = DIGESTS.get(hashAlgorithm.algorithmId)
+  const hash = hashAlgorithmOf(hashAlgorithm.algorithmId)
   return hash === undefined ? undefined : { hash, saltLength }
-}
-
-function hexOf(octets: Uint8Array | undefined): string {
-  return octets === undefined
-    ? ''
-    : Array.from(octets, (octet) => octet.toString(16).padStart(2, '0')).join('')
 }
