@@ -15,7 +15,7 @@ export function mountCanaries(app: Hono, deps: AdminDeps): void {
   const { canaries, store } = deps
 
   mount(app, deps, 'listCanaries', async () => {
-    const names = new Map((await store.listIssuers()).map(({ id, name }) => [id, name]))
+    const names = new Map((await store.issuerOutlines()).map(({ id, name }) => [id, name]))
     const all = await canaries.listCanaries()
     return { canaries: all.map((canary) => view(canary, names.get(canary.issuer) ?? String(canary.issuer))) }
   })
