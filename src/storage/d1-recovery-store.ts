@@ -24,9 +24,9 @@ const MARK_LOST = `
   WHERE built_seq > 0 AND (?1 IS NULL OR issuer = ?1) AND EXISTS (
     SELECT 1 FROM issuers i WHERE i.id = slots.issuer AND (slots.k = i.k OR slots.k = i.k_next))
   RETURNING slot`
+/** In the transaction of MARK_LOST, right after it. */
 const AUDIT_LOST = `
-  INSERT INTO audit (at_ms, action, issuer, detail) SELECT ?2, 'bundles.lost', ?1, json_object('slots', (
-    SELECT count(*) FROM slots WHERE again = 2 AND (?1 IS NULL OR issuer = ?1)))`
+  INSERT INTO audit (at_ms, action, issuer, detail) SELECT ?2, 'bundles.lost', ?1, json_object('slots', changes())`
 
 const RECONFIGURED =
   'SELECT id, config_rev FROM issuers WHERE config_rev > ?1 ORDER BY config_rev DESC LIMIT ?2'
