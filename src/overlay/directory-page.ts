@@ -10,14 +10,14 @@
  *                               24  CRC-32 of all the rest   4
  *                               28  0                        4
  *  then the issuers, 40 octets each, ascending by prefix and id:
- *  key hash prefix 8 | id 4 | k 1 | flags 1 (1 enabled, 2 frozen) | 0 2 | head 8 | floor 8 | configRev 8
+ *  key hash prefix 8 | id 4 | k 1 | flags 1 | away 2 | head 8 | floor 8 | configRev 8     (flags and away as in root-layout.ts)
  */
 import { crc32 } from '../bundle/crc32.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
 import type { DirectoryPage as NamedPage, OverlayIssuer } from '../ports/records.ts'
 import type { RootIssuer } from './root.ts'
-import { ENABLED, FROZEN, readSequence, writeSequence } from './root-layout.ts'
+import { readSequence, readStanding, writeSequence, writeStanding } from './root-layout.ts'
 
 const MAGIC = 0x454f4450
 const HEADER_BYTES = 32
@@ -124,12 +124,9 @@ export class DirectoryPage {
     if (known !== undefined) return known
     const view = this.#view
     const from = at(index)
-    const flags = view.getUint8(from + 13)
     const issuer = {
       id: view.getUint32(from + 8),
-      k: view.getUint8(from + 12),
-      enabled: (flags & ENABLED) !== 0,
-      frozen: (flags & FROZEN) !== 0,
+      ...readStanding(view, from + 12),
       head: readSequence(view, from + 16),
       floor: readSequence(view, from + 24),
       configRev: readSequence(view, from + 32),
@@ -160,8 +157,7 @@ export function encodeDirectoryPage(
     const from = at(index)
     bytes.set(keyHash.subarray(0, 8), from)
     view.setUint32(from + 8, issuer.id)
-    view.setUint8(from + 12, issuer.k)
-    view.setUint8(from + 13, (issuer.enabled ? ENABLED : 0) | (issuer.frozen ? FROZEN : 0))
+    writeStanding(view, from + 12, issuer)
     writeSequence(view, from + 16, issuer.head)
     writeSequence(view, from + 24, issuer.floor)
     writeSequence(view, from + 32, issuer.configRev)

@@ -7,9 +7,7 @@ import {
   CHECKSUM_AT,
   COUNTS,
   checksum,
-  ENABLED,
   FLOOR_BYTES,
-  FROZEN,
   ISSUER_BYTES,
   ITEM_BYTES,
   itemSeed,
@@ -20,6 +18,7 @@ import {
   readSequence,
   SEGMENT_BYTES,
   writeSequence,
+  writeStanding,
 } from './root-layout.ts'
 
 /** Beyond this many items the root would be a burden to every isolate: see `encodeRoot`. 1 MiB of items. */
@@ -88,8 +87,7 @@ export function encodeRoot(
   issuers.forEach((issuer, index) => {
     const at = layout.issuersAt + index * ISSUER_BYTES
     view.setUint32(at, issuer.id)
-    view.setUint8(at + 4, issuer.k)
-    view.setUint8(at + 5, (issuer.enabled ? ENABLED : 0) | (frozen.has(issuer.id) ? FROZEN : 0))
+    writeStanding(view, at + 4, { ...issuer, frozen: frozen.has(issuer.id) })
     writeSequence(view, at + 8, issuer.head)
     writeSequence(view, at + 16, issuer.floor)
     writeSequence(view, at + 24, issuer.configRev)

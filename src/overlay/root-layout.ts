@@ -10,7 +10,7 @@
  *  32  hash seed of the items  4      56  CRC-32 of all the rest 4
  *                                     60  0                      4
  *  then, one after the other:
- *  issuers, 64 octets each:     id 4 | k 1 | flags 1 (1 enabled, 2 frozen) | 0 2 | head 8 | floor 8 | configRev 8 |
+ *  issuers, 64 octets each:     id 4 | k 1 | flags 1 (1 enabled, 2 frozen, 4 moving, 8 fresh) | away 2 | head 8 | floor 8 | configRev 8 |
  *                               key hash prefixes 4 x 8
  *  directory pages, 16 each:    hash algorithm 1 | first octet of the key hash 1 | 0 6 | version 8, ascending
  *  segments, 40 each:           version 8 | kind 1 (0 items, 1 filter) | bits 1 | probes 1 | 0 1 | issuer 4 (0 = of any) |
@@ -22,7 +22,7 @@
  * the last segment was: of the rest, immutable pages speak, whose versions stand here. docs/storage.md has the same for operators.
  */
 import { crc32 } from '../bundle/crc32.ts'
-import type { Sequence } from '../ports/records.ts'
+import type { Sequence, Share } from '../ports/records.ts'
 
 export const MAGIC = 0x454f5232
 export const HEADER_BYTES = 64
@@ -33,8 +33,10 @@ export const FLOOR_BYTES = 24
 export const ITEM_BYTES = 16
 /** Within an issuer. */
 export const PREFIXES_OFFSET = 32
-export const ENABLED = 1
-export const FROZEN = 2
+const ENABLED = 1
+const FROZEN = 2
+const MOVING = 4
+const FRESH = 8
 /** Of the header: where the counts stand. */
 export const COUNTS = { issuers: 36, pages: 40, segments: 44, floors: 48, items: 52 } as const
 export const CHECKSUM_AT = 56
@@ -74,6 +76,29 @@ export function checksum(bytes: Uint8Array): number {
 /** Seed of an item's first hash; its complement is that of the second. */
 export function itemSeed(seed: number, issuer: number): number {
   return (seed ^ Math.imul(issuer, 0x9e3779b1)) >>> 0
+}
+
+/** k, flags and share of an issuer, the same four octets in a root and in a directory page. */
+export interface Standing {
+  readonly k: number
+  readonly enabled: boolean
+  readonly frozen: boolean
+  readonly share?: Share | undefined
+}
+
+export function readStanding(view: DataView, at: number): Standing {
+  const flags = view.getUint8(at + 1)
+  const away = view.getUint16(at + 2)
+  const [moving, fresh] = [(flags & MOVING) !== 0, (flags & FRESH) !== 0]
+  const standing = { k: view.getUint8(at), enabled: (flags & ENABLED) !== 0, frozen: (flags & FROZEN) !== 0 }
+  return away === 0 && !moving && !fresh ? standing : { ...standing, share: { away, moving, fresh } }
+}
+
+export function writeStanding(view: DataView, at: number, { k, enabled, frozen, share }: Standing): void {
+  const shared = share === undefined ? 0 : (share.moving ? MOVING : 0) | (share.fresh ? FRESH : 0)
+  view.setUint8(at, k)
+  view.setUint8(at + 1, (enabled ? ENABLED : 0) | (frozen ? FROZEN : 0) | shared)
+  view.setUint16(at + 2, share?.away ?? 0)
 }
 
 export function readSequence(view: DataView, at: number): Sequence {

@@ -2,14 +2,12 @@
 import { hash32 } from '../bundle/hash32.ts'
 import type { HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import { HASH_ALGORITHMS } from '../pkix/algorithm-identifier.ts'
-import type { OverlaySegment, RangeFloor, Sequence } from '../ports/records.ts'
+import type { OverlaySegment, RangeFloor, Sequence, Share } from '../ports/records.ts'
 import {
   CHECKSUM_AT,
   COUNTS,
   checksum,
-  ENABLED,
   FLOOR_BYTES,
-  FROZEN,
   HEADER_BYTES,
   ISSUER_BYTES,
   ITEM_BYTES,
@@ -20,6 +18,7 @@ import {
   PAGE_BYTES,
   PREFIXES_OFFSET,
   readSequence,
+  readStanding,
   SEGMENT_BYTES,
 } from './root-layout.ts'
 
@@ -40,6 +39,8 @@ export interface RootIssuer {
   readonly enabled: boolean
   /** The record was found behind the root (a restored database): nothing new is signed until an operator thaws it. */
   readonly frozen: boolean
+  /** undefined: all of its certificates are in this database, for good. */
+  readonly share?: Share | undefined
   readonly head: Sequence
   readonly floor: Sequence
   readonly configRev: Sequence
@@ -210,18 +211,15 @@ export class OverlayRoot {
   #addIssuer(at: number): void {
     const view = this.#view
     const id = view.getUint32(at)
-    const flags = view.getUint8(at + 5)
-    const enabled = (flags & ENABLED) !== 0
+    const standing = readStanding(view, at + 4)
     this.#issuers.set(id, {
       id,
-      k: view.getUint8(at + 4),
-      enabled,
-      frozen: (flags & FROZEN) !== 0,
+      ...standing,
       head: readSequence(view, at + 8),
       floor: readSequence(view, at + 16),
       configRev: readSequence(view, at + 24),
     })
-    if (!enabled) return
+    if (!standing.enabled) return
     for (let algorithm = 0; algorithm < HASH_ALGORITHMS.length; algorithm += 1) {
       const prefix = view.getUint32(at + PREFIXES_OFFSET + algorithm * 8)
       const bucket = this.#byKeyHash.get(prefix)

@@ -126,6 +126,16 @@ export interface OverlayItem {
   readonly seq: Sequence
 }
 
+/** What of an issuer one database has, when it is not simply everything (ADR 0016). */
+export interface Share {
+  /** Bit n: serials whose hash begins with the hex digit n are in another database. */
+  readonly away: number
+  /** Of what is here, another database may have the newer claim. */
+  readonly moving: boolean
+  /** This claim is newer than any other. */
+  readonly fresh: boolean
+}
+
 /** What D1 says of one issuer for the overlay root. */
 export interface OverlayIssuer {
   readonly id: number
@@ -136,6 +146,8 @@ export interface OverlayIssuer {
   readonly enabled: boolean
   /** The record was restored from a backup and has not been thawed: nothing new is signed. */
   readonly frozen: boolean
+  /** undefined: all of its certificates are here, for good. */
+  readonly share?: Share | undefined
   readonly hashes: Readonly<Record<HashAlgorithm, IssuerHashes>>
 }
 

@@ -1,12 +1,13 @@
 /** The directory of issuers that have not changed for long, in D1's primary: what its pages are made of, and which there are. */
 import { HASH_ALGORITHMS, type HashAlgorithm } from '../pkix/algorithm-identifier.ts'
 import type { DirectoryBucket, DirectoryStore, PagingState, StandingIssuer } from '../ports/ports.ts'
-import type { DirectoryPage, OverlayIssuer, Sequence } from '../ports/records.ts'
+import type { DirectoryPage, OverlayIssuer, Sequence, Share } from '../ports/records.ts'
 import { type Database, numberIn, type Row, type StoreOptions, textIn, transact } from './database.ts'
 import { corrupt, decodeHashes, parseJSON } from './record-codec.ts'
 
 /** What a root or a page says of an issuer. */
-export const STANDING = 'id, seq, floor, k, config_rev, enabled, frozen, hashes, paged_seq'
+export const STANDING =
+  'id, seq, floor, k, config_rev, enabled, frozen, away, moving, fresh, hashes, paged_seq'
 
 /** Issuers that changed since their pages were written. */
 export const RECENT = 'issuers INDEXED BY issuers_recent WHERE seq > paged_seq'
@@ -21,7 +22,8 @@ const READ_PAGE = `
 const READ_STATE = `SELECT paged_ms, (SELECT count(*) FROM ${RECENT}) AS recent FROM directory WHERE id = 1`
 const READ_SAMPLE =
   'SELECT algorithm, octet, version FROM directory_pages WHERE written_ms < ?1 ORDER BY random() LIMIT 1'
-const READ_SETTLED = `SELECT ${STANDING} FROM ${RECENT} AND seq < ?1 AND published = seq AND frozen = 0`
+const READ_SETTLED = `SELECT ${STANDING} FROM ${RECENT} AND seq < ?1 AND published = seq AND frozen = 0
+  AND moving = 0 AND fresh = 0`
 const READ_OLD = 'SELECT algorithm, octet FROM directory_pages WHERE written_ms < ?1'
 
 /** By the clock of D1, so that no Worker's decides whether a restored database uses a version a second time. */
@@ -42,7 +44,7 @@ const NAME_PAGES = `
 const LEAVE_TO_PAGES = `
   UPDATE issuers SET paged_seq = p.seq
   FROM (SELECT value->>0 AS id, value->>1 AS seq FROM json_each(?2)) p
-  WHERE issuers.id = p.id AND frozen = 0 AND paged_seq < p.seq AND issuers.seq >= p.seq AND ${IS_MINE}`
+  WHERE issuers.id = p.id AND frozen = 0 AND moving = 0 AND fresh = 0 AND paged_seq < p.seq AND issuers.seq >= p.seq AND ${IS_MINE}`
 const RECORD_PAGING = 'UPDATE directory SET paged_ms = ?2 WHERE id = 1 AND version = ?1 RETURNING version'
 
 /** A deployment with 10,000 issuers reads or changes a row of each. */
@@ -142,7 +144,8 @@ export class D1DirectoryStore implements DirectoryStore {
 
 /** @throws StorageError.corrupt */
 export function overlayIssuer(row: Row): OverlayIssuer {
-  return {
+  const share = shareIn(row)
+  const issuer = {
     id: numberIn(row, 'id'),
     head: numberIn(row, 'seq'),
     floor: numberIn(row, 'floor'),
@@ -152,6 +155,15 @@ export function overlayIssuer(row: Row): OverlayIssuer {
     frozen: numberIn(row, 'frozen') === 1,
     hashes: decodeHashes(parseJSON(textIn(row, 'hashes'))),
   }
+  return share === undefined ? issuer : { ...issuer, share }
+}
+
+/** Columns away, moving and fresh. @returns undefined: everything is here, for good */
+function shareIn(row: Row): Share | undefined {
+  const away = numberIn(row, 'away')
+  const moving = numberIn(row, 'moving') === 1
+  const fresh = numberIn(row, 'fresh') === 1
+  return away === 0 && !moving && !fresh ? undefined : { away, moving, fresh }
 }
 
 /** @throws StorageError.corrupt */
