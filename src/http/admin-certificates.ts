@@ -237,10 +237,10 @@ async function changeStatus(
   serial: Uint8Array,
   change: StatusChange,
 ) {
-  const { outcome, revision } = await deps.store.changeStatus(issuer.id, serial, change, call.nowMs)
+  const { outcome, revision, database } = await deps.store.changeStatus(issuer.id, serial, change, call.nowMs)
   if (typeof outcome === 'object') throw refusedChange(outcome.refused, formatSerial(serial))
   const row = await requireRow(deps, issuer, serial)
-  const publication = await publishNow(deps, { issuer: issuer.id, revision })
+  const publication = await publishNow(deps, { issuer: issuer.id, revision, database })
   const warnings: Finding[] = []
   if (row.status === 'revoked' && row.notBefore > 0 && row.revocationTime < row.notBefore) {
     const message = 'the revocation time is before notBefore: the certificate was never good'

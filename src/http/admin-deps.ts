@@ -16,6 +16,14 @@ export interface PublishOutcome {
   readonly problem?: string | undefined
 }
 
+/** What has to be published at least. */
+export interface PublishedChange {
+  readonly issuer: number
+  readonly revision: Sequence
+  /** Of several databases. Without it: whatever stands in those that have some of the issuer, whose sequences are not the same. */
+  readonly database?: number | undefined
+}
+
 export interface PresignOptions {
   readonly issuer?: number
   /** Also slots whose new certificates are not due yet. */
@@ -41,7 +49,7 @@ export interface AdminDeps {
   readonly recovery: Pick<RecoveryStore, 'markLost' | 'issuersAfter'>
   readonly clock: Clock
   /** @param change with it: done once a root that holds this change is published, by us or by another publisher */
-  publish(change?: { readonly issuer: number; readonly revision: Sequence }): Promise<PublishOutcome>
+  publish(change?: PublishedChange): Promise<PublishOutcome>
   presign(options: PresignOptions): Promise<PresignOutcome>
   /** KEY_ENCRYPTION_KEY, 32 octets; undefined = missing or not 32 octets of base64. */
   readonly kek: Uint8Array | undefined

@@ -94,7 +94,7 @@ export function mountResponders(app: Hono, deps: AdminDeps): void {
         },
       )
     }
-    let issuer = target.retired ? before : await store.retireResponder(before.id, target.id, nowMs)
+    let issuer = target.retired ? before : await store.retireResponder(before.id, target.name, nowMs)
     let floor: Sequence | undefined
     if (input.compromised === true) {
       floor = await store.raiseFloor(before.id, nowMs)
@@ -109,7 +109,7 @@ export function mountResponders(app: Hono, deps: AdminDeps): void {
       warnings.push({ level: 'warning', code: 'algorithmGone', message })
     }
     return {
-      responder: responderView(requireResponder(issuer, String(target.id)), issuer, now),
+      responder: responderView(requireResponder(issuer, target.name), issuer, now),
       issuer: issuerView(issuer, now),
       warnings,
       ...(await publishIssuer(deps, issuer, floor)),

@@ -14,7 +14,7 @@ import { parseSerial } from '../pkix/serial-number.ts'
 import { StorageError } from '../ports/errors.ts'
 import type { IssuerRecord, Sequence } from '../ports/records.ts'
 import { readInput } from './admin-body.ts'
-import type { AdminDeps } from './admin-deps.ts'
+import type { AdminDeps, PublishedChange } from './admin-deps.ts'
 import { AdminError } from './admin-error.ts'
 
 /** One authenticated call. */
@@ -95,10 +95,7 @@ export function pastTime(
 }
 
 /** Publishes what was committed. Never throws: the commit stands, and the answer has to say so. */
-export async function publishNow(
-  deps: AdminDeps,
-  change?: { readonly issuer: number; readonly revision: Sequence },
-): Promise<Publication> {
+export async function publishNow(deps: AdminDeps, change?: PublishedChange): Promise<Publication> {
   const { boundSeconds } = deps
   const pending = (problem: string): Publication => ({
     publishedAt: null,

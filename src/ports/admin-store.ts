@@ -4,13 +4,21 @@
  * src/storage/d1-admin-store.ts; every method may reject with StorageError.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
+import type { StorageError } from './errors.ts'
 import type { MassStore } from './mass-store.ts'
-import type { CertificateRow, IssuerPolicy, IssuerRecord, ResponderRecord, Sequence } from './records.ts'
+import type {
+  CertificateRow,
+  IssuerPart,
+  IssuerPolicy,
+  IssuerRecord,
+  ResponderRecord,
+  Sequence,
+} from './records.ts'
 
 /** The name or key is taken by another record. Nothing was changed. */
 export class ConflictError extends Error {
   override readonly name = 'ConflictError'
-  readonly field: 'name' | 'ski'
+  readonly field: 'name' | 'ski' | 'databases'
   constructor(field: ConflictError['field'], message: string, options?: ErrorOptions) {
     super(message, options)
     this.field = field
@@ -32,7 +40,14 @@ export class IssuerStateError extends Error {
   }
 }
 
-export type NewIssuer = Omit<IssuerRecord, 'id' | 'configRev' | 'responders'>
+export interface NewIssuer
+  extends Omit<IssuerRecord, 'id' | 'configRev' | 'responders' | 'parts' | 'partsDiffer'> {
+  /**
+   * Databases for its certificates, 1 to 16, distinct: the sixteen hex digits that the hash of a serial can begin with are dealt
+   * to them evenly, the lowest to the first. Default: the first database.
+   */
+  readonly databases?: readonly number[] | undefined
+}
 export type NewResponder = Omit<ResponderRecord, 'id' | 'retired'>
 
 export interface IssuerPatch {
@@ -82,6 +97,8 @@ export interface ChangeResult {
   readonly revision: Sequence
   /** Until when the overlay names this serial; 0 when it does not. */
   readonly keepUntil: UnixSeconds
+  /** Where it was changed, of several databases. */
+  readonly database?: number
 }
 
 export interface AuditRow {
@@ -108,6 +125,8 @@ export interface RunRecord {
   readonly failed: number
   readonly remaining: number
   readonly error?: string | undefined
+  /** Where it ran, of several databases. */
+  readonly database?: number
 }
 
 export interface IssuerState {
@@ -133,6 +152,30 @@ export interface IssuerState {
   /** Of the bundles built; undefined when there is none. */
   readonly oldestThisUpdate: UnixSeconds | undefined
   readonly nearestNextUpdate: UnixSeconds | undefined
+  /** As of IssuerRecord. */
+  readonly parts?: readonly IssuerPart[]
+  /** Of several databases only: what parts are told apart by, the second undefined when all of it is here. */
+  readonly ski?: string
+  readonly configuration?: string | undefined
+}
+
+/** One of several databases. */
+export interface DatabaseState {
+  readonly database: number
+  /** undefined: it answers. */
+  readonly fault?: StorageError['reason'] | undefined
+  readonly schema: boolean
+  readonly slotsDue: number
+  readonly publisher: Globals['publisher']
+}
+
+/** What is the matter between databases. */
+export interface PartFault {
+  readonly code: 'issuerTwice' | 'partsDiffer' | 'digitsUnclaimed'
+  /** Short name. */
+  readonly issuer: string
+  readonly message: string
+  readonly step: string
 }
 
 /** State of the machine for /readyz, /metrics and `status`. */
@@ -159,6 +202,9 @@ export interface Globals {
     | undefined
   /** Re-signing over a queue; undefined: there never was one. */
   readonly fanOut?: FanOutState | undefined
+  /** Where there are several. Sums are then of those that answer, `publisher` is the one that is furthest behind. */
+  readonly databases?: readonly DatabaseState[]
+  readonly faults?: readonly PartFault[]
 }
 
 /** Times in Unix milliseconds, 0 = never. */
@@ -188,8 +234,18 @@ export interface IssuerOutline extends Pick<IssuerRecord, 'id' | 'name' | 'compr
   >[]
 }
 
+/**
+ * Over several databases what concerns an issuer as a whole is done in each that has some of it, the lowest first. When one fails,
+ * the error says where it was done; repeating the call completes it, and changes nothing twice. What is returned is then the
+ * record of the lowest database.
+ */
 export interface AdminStore extends MassStore {
-  /** @throws ConflictError when name or ski is taken */
+  /** Numbers of the databases, where there are several. */
+  readonly databases?: readonly number[]
+  /**
+   * With `databases`, a call that has failed half-way is completed by the same call.
+   * @throws ConflictError when name or ski is taken, or there are no such databases
+   */
   addIssuer(issuer: NewIssuer, nowMs: number): Promise<IssuerRecord>
   /** @throws NotFoundError; ConflictError when the new name is taken; IssuerStateError for a policy once the issuer is final */
   updateIssuer(id: number, patch: IssuerPatch, nowMs: number): Promise<IssuerRecord>
@@ -220,19 +276,20 @@ export interface AdminStore extends MassStore {
     wrappedKey: Uint8Array | undefined,
     nowMs: number,
   ): Promise<ResponderRecord>
-  /** Signs no new window from now on. @throws NotFoundError */
-  retireResponder(issuer: number, id: number, nowMs: number): Promise<IssuerRecord>
+  /** Signs no new window from now on. @param responder its name; or id, which differs from database to database @throws NotFoundError */
+  retireResponder(issuer: number, responder: number | string, nowMs: number): Promise<IssuerRecord>
   /**
    * Records and reconciles; outcome per row in the order given. Rows are applied in order, in chunks of at most 1,000 rows
-   * or 90 KB, each all or nothing: after a StorageError the earlier chunks stand, and calling again is safe.
+   * or 90 KB, each all or nothing: after a StorageError the earlier chunks stand, and those of other databases; calling again is
+   * safe.
    * @throws NotFoundError
    */
   addCertificates(issuer: number, rows: readonly NewCertificate[], nowMs: number): Promise<RowOutcome[]>
   /** @throws NotFoundError for the issuer (an unknown serial is the outcome `notFound`) */
   changeStatus(issuer: number, serial: Uint8Array, change: StatusChange, nowMs: number): Promise<ChangeResult>
   readCertificate(issuer: number, serial: Uint8Array): Promise<CertificateRow | undefined>
-  /** Rows with id > afterId, oldest first. @param limit 1..1000 */
-  audit(afterId: number, limit: number): Promise<AuditRow[]>
+  /** Rows with id > afterId, oldest first. @param limit 1..1000 @param database each has ids of its own; default 0 @throws NotFoundError */
+  audit(afterId: number, limit: number, database?: number): Promise<AuditRow[]>
   globals(now: UnixSeconds): Promise<Globals>
   recordRun(run: RunRecord): Promise<void>
 }

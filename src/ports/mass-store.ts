@@ -102,14 +102,20 @@ export type ListedOutcome = 'added' | 'changed' | 'unchanged' | 'notFound' | { r
 export interface MassStore {
   /** The run of this request that is not done, or a new one. @throws NotFoundError */
   startMass(issuer: number, request: MassRequest, nowMs: number): Promise<MassRun>
-  /** One transaction of a bounded number of rows, walked and changed. */
-  stepMass(run: MassRun, request: MassRequest, nowMs: number): Promise<MassStep>
+  /** One transaction of a bounded number of rows, walked and changed. @param until goes no further; default: the end */
+  stepMass(run: MassRun, request: MassRequest, nowMs: number, until?: number): Promise<MassStep>
   /** Adds to the time spent. @returns the run as it stands */
   noteMass(id: number, busyMs: number): Promise<MassRun>
   /** Newest first. */
   listMass(issuer: number, limit: number): Promise<readonly MassRun[]>
-  /** Changes nothing. @param cursor where to begin; 0 = the beginning */
-  tallyMass(issuer: number, request: MassRequest, cursor: number, nowMs: number): Promise<MassTally>
+  /** Changes nothing. @param cursor where to begin; 0 = the beginning @param until as of stepMass */
+  tallyMass(
+    issuer: number,
+    request: MassRequest,
+    cursor: number,
+    nowMs: number,
+    until?: number,
+  ): Promise<MassTally>
   /**
    * Outcome for each serial, in order; applied in transactions as AdminStore.addCertificates.
    * @param options add: serials that are not recorded are recorded; dryRun: nothing is changed

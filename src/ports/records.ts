@@ -117,6 +117,10 @@ export interface IssuerRecord {
   /** Sequence of the last change of this record or its responders. */
   readonly configRev: Sequence
   readonly responders: readonly ResponderRecord[]
+  /** Where there are several databases, or it is not all here: what each has, by database. */
+  readonly parts?: readonly IssuerPart[]
+  /** The parts are not configured alike. */
+  readonly partsDiffer?: boolean
 }
 
 /** One entry of the overlay: this serial changed at `seq`; older artefacts about it are unusable. */
@@ -134,6 +138,15 @@ export interface Share {
   readonly moving: boolean
   /** This claim is newer than any other. */
   readonly fresh: boolean
+}
+
+/** What one database has of an issuer. */
+export interface IssuerPart extends Share {
+  readonly database: number
+  /** Masks as `away`: here, but no more written; and not here yet. */
+  readonly leaving: number
+  readonly arriving: number
+  readonly frozen: boolean
 }
 
 /** What D1 says of one issuer for the overlay root. */

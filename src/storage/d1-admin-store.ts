@@ -2,7 +2,6 @@
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { serialHash } from '../bundle/slot.ts'
 import {
-  type AdminStore,
   type AuditRow,
   type ChangeResult,
   ConflictError,
@@ -27,6 +26,7 @@ import type {
   MassTally,
   SlotNumber,
 } from '../ports/mass-store.ts'
+import { databaseName, IDS_PER_DATABASE, type NewPart, type PartStore } from '../ports/part-store.ts'
 import type { CertificateRow, IssuerRecord, ResponderRecord, Sequence } from '../ports/records.ts'
 import { applyWishes } from './certificate-changes.ts'
 import { addCertificates, toWish } from './certificate-import.ts'
@@ -69,12 +69,13 @@ import {
   UPDATE_ISSUER,
 } from './issuer-sql.ts'
 import { changeListed } from './listed-revocation.ts'
-import { listMass, noteMass, startMass, stepMass, tallyMass } from './mass-revocation.ts'
+import { listMass, noteMass, openMass, passMass, startMass, stepMass, tallyMass } from './mass-revocation.ts'
 import {
   CERTIFICATE_COLUMNS,
   corrupt,
   decodeCertificateRow,
   decodeIssuerRow,
+  decodePart,
   decodeResponderRow,
   encodeHashes,
   encodePolicy,
@@ -84,21 +85,35 @@ import {
 
 const READ_CERTIFICATE = `
   SELECT ${CERTIFICATE_COLUMNS} FROM certificates c WHERE c.issuer = ?1 AND c.hash = ?2 AND c.serial = unhex(?3)`
+const READ_HEAD = 'SELECT seq FROM issuers WHERE id = ?1'
 const READ_AUDIT = `
   SELECT id, at_ms, action, issuer, lower(hex(serial)) AS serial, seq, detail FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2`
 
-export class D1AdminStore implements AdminStore {
+export interface AdminStoreOptions extends StoreOptions {
+  /** Number of the database, where there are several. */
+  readonly database?: number | undefined
+}
+
+export class D1AdminStore implements PartStore {
   readonly #db: Database
-  readonly #options: StoreOptions
+  readonly #options: AdminStoreOptions
   readonly #timeoutMs: number | undefined
 
-  constructor(db: Database, options: StoreOptions = {}) {
+  constructor(db: Database, options: AdminStoreOptions = {}) {
     this.#db = db
     this.#options = options
     this.#timeoutMs = options.timeoutMs
   }
 
   async addIssuer(issuer: NewIssuer, nowMs: number): Promise<IssuerRecord> {
+    const other = (issuer.databases ?? []).find((database) => database !== this.#database)
+    if (other !== undefined || issuer.databases?.length === 0)
+      throw new ConflictError('databases', `there is one database, ${databaseName(this.#database)}`)
+    return this.addPart(issuer, { id: undefined, away: 0 }, nowMs)
+  }
+
+  async addPart(issuer: NewIssuer, part: NewPart, nowMs: number): Promise<IssuerRecord> {
+    const away = part.away === 0 ? undefined : part.away
     const { name, ski, certificate, hashes, notBefore, notAfter, policy, enabled } = issuer
     await this.#change([
       this.#db
@@ -113,9 +128,12 @@ export class D1AdminStore implements AdminStore {
           encodePolicy(policy),
           enabled ? 1 : 0,
           nowMs * 1000,
+          part.id ?? null,
+          this.#database * IDS_PER_DATABASE,
+          part.away,
         ),
       this.#db.prepare(ADD_FIRST_SLOT).bind(ski),
-      this.#audit(ski, nowMs, 'issuer.added', { name, ski, policy: parseJSON(encodePolicy(policy)) }),
+      this.#audit(ski, nowMs, 'issuer.added', { name, ski, policy: parseJSON(encodePolicy(policy)), away }),
     ])
     const added = await this.findIssuer(ski)
     if (added === undefined) throw corrupt(`issuer ${name}, just added,`)
@@ -214,9 +232,11 @@ export class D1AdminStore implements AdminStore {
     return decodeResponderRow(row)
   }
 
-  async retireResponder(issuer: number, id: number, nowMs: number): Promise<IssuerRecord> {
-    const known = (await this.#readIssuer(issuer)).responders.find((responder) => responder.id === id)
-    if (known === undefined) throw new NotFoundError(`issuer ${issuer} has no responder of the id ${id}`)
+  async retireResponder(issuer: number, responder: number | string, nowMs: number): Promise<IssuerRecord> {
+    const { responders } = await this.#readIssuer(issuer)
+    const known = responders.find((one) => one.id === responder || one.name === responder)
+    if (known === undefined) throw new NotFoundError(`issuer ${issuer} has no responder ${responder}`)
+    const { id } = known
     await this.#change([
       this.#db.prepare(RETIRE).bind(issuer, id),
       this.#db.prepare(TOUCH_ISSUER).bind(issuer, nowMs),
@@ -256,8 +276,16 @@ export class D1AdminStore implements AdminStore {
     return startMass(this.#db, issuer, request, nowMs, this.#options)
   }
 
-  stepMass(run: MassRun, request: MassRequest, nowMs: number): Promise<MassStep> {
-    return stepMass(this.#db, run, request, nowMs, this.#options)
+  openMass(issuer: number, request: MassRequest): Promise<MassRun | undefined> {
+    return openMass(this.#db, issuer, request, this.#options)
+  }
+
+  stepMass(run: MassRun, request: MassRequest, nowMs: number, until?: number): Promise<MassStep> {
+    return stepMass(this.#db, run, request, nowMs, { ...this.#options, until })
+  }
+
+  passMass(run: number, from: number, step: MassStep, nowMs: number): Promise<void> {
+    return passMass(this.#db, run, from, step, nowMs, this.#options)
   }
 
   noteMass(id: number, busyMs: number): Promise<MassRun> {
@@ -268,8 +296,14 @@ export class D1AdminStore implements AdminStore {
     return listMass(this.#db, issuer, limit, this.#options)
   }
 
-  tallyMass(issuer: number, request: MassRequest, cursor: number, nowMs: number): Promise<MassTally> {
-    return tallyMass(this.#db, issuer, request, cursor, nowMs, this.#options)
+  tallyMass(
+    issuer: number,
+    request: MassRequest,
+    cursor: number,
+    nowMs: number,
+    until?: number,
+  ): Promise<MassTally> {
+    return tallyMass(this.#db, issuer, request, cursor, nowMs, { ...this.#options, until })
   }
 
   changeListed(
@@ -287,13 +321,14 @@ export class D1AdminStore implements AdminStore {
     return row === undefined ? undefined : decodeCertificateRow(row)
   }
 
-  async audit(afterId: number, limit: number): Promise<AuditRow[]> {
+  async audit(afterId: number, limit: number, database = this.#database): Promise<AuditRow[]> {
+    if (database !== this.#database) throw new NotFoundError(`there is no database ${database}`)
     const rows = await query(this.#db, this.#db.prepare(READ_AUDIT).bind(afterId, limit), this.#timeoutMs)
     return rows.map(decodeAuditRow)
   }
 
   globals(now: UnixSeconds): Promise<Globals> {
-    return readGlobals(this.#db, now, this.#timeoutMs)
+    return readGlobals(this.#db, now, this.#options)
   }
 
   recordRun(run: RunRecord): Promise<void> {
@@ -311,8 +346,23 @@ export class D1AdminStore implements AdminStore {
     return numberIn(row, 'seq')
   }
 
+  async readIssuer(id: number): Promise<IssuerRecord | undefined> {
+    return (await this.#readIssuers(id))[0]
+  }
+
+  /** The issuer's sequence as it stands. @throws NotFoundError */
+  async readHead(id: number): Promise<Sequence> {
+    const [row] = await query(this.#db, this.#db.prepare(READ_HEAD).bind(id), this.#timeoutMs)
+    if (row === undefined) throw noIssuer(id)
+    return numberIn(row, 'seq')
+  }
+
+  get #database(): number {
+    return this.#options.database ?? 0
+  }
+
   async #readIssuer(id: number): Promise<IssuerRecord> {
-    const [issuer] = await this.#readIssuers(id)
+    const issuer = await this.readIssuer(id)
     if (issuer === undefined) throw noIssuer(id)
     return issuer
   }
@@ -321,12 +371,11 @@ export class D1AdminStore implements AdminStore {
     const statements = [this.#db.prepare(READ_ISSUERS).bind(id), this.#db.prepare(READ_RESPONDERS).bind(id)]
     const [issuers, responders] = await transact(this.#db, statements, this.#timeoutMs)
     const all = responders?.results ?? []
-    return (issuers?.results ?? []).map((row) =>
-      decodeIssuerRow(
-        row,
-        all.filter((responder) => responder['issuer'] === row['id']).map(decodeResponderRow),
-      ),
-    )
+    return (issuers?.results ?? []).map((row) => {
+      const own = all.filter((responder) => responder['issuer'] === row['id']).map(decodeResponderRow)
+      const part = decodePart(row, this.#options.database)
+      return { ...decodeIssuerRow(row, own), ...(part === undefined ? undefined : { parts: [part] }) }
+    })
   }
 
   #audit(issuer: number | string, nowMs: number, action: string, detail: Record<string, unknown>): Statement {

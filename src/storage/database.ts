@@ -3,6 +3,7 @@
  * and the one place where a failure of the driver becomes a StorageError.
  */
 import { StorageError } from '../ports/errors.ts'
+import { ShardError } from '../ports/part-store.ts'
 import { decodeHex } from './hex.ts'
 
 export type Value = string | number | null
@@ -81,6 +82,11 @@ function toStorageError(error: unknown): StorageError {
     return new StorageError('notSetUp', 'run: wrangler d1 migrations apply DB (the database lacks tables)', {
       cause: error,
     })
+  if (message.includes('another database has them'))
+    return new ShardError(
+      'the certificates are just being moved to another database, and are not written for some minutes: repeat the call',
+      { cause: error },
+    )
   // A write that the guards in SQL let through and a trigger or CHECK did not: our bug, not a passing fault.
   if (/constraint/i.test(message))
     return new StorageError('corrupt', `the record refused a write: ${message}`, { cause: error })

@@ -8,9 +8,11 @@ import {
   optionalNumberIn,
   optionalTextIn,
   type Row,
+  type StoreOptions,
   textIn,
   transact,
 } from './database.ts'
+import { decodePart } from './record-codec.ts'
 import { COUNT_OVERLAY } from './segment-sql.ts'
 import { DUE, isPlanned } from './slot-rules.ts'
 
@@ -18,8 +20,8 @@ const KEPT_RUNS = 100
 const RATED_RUNS = 20
 
 /** Times and counts of the era that answers (k); dues and failures of both. ?1 = now, ?2 = 0 (not every new certificate). */
-const READ_ISSUERS = `
-  SELECT i.id, i.name, i.enabled, i.frozen, i.seq, i.published, i.floor, i.k, i.k_next,
+const readIssuers = (told: string) => `
+  SELECT ${told}i.away, i.leaving, i.arriving, i.moving, i.fresh, i.id, i.name, i.enabled, i.frozen, i.seq, i.published, i.floor, i.k, i.k_next,
     (SELECT count(*) FROM responders r WHERE r.issuer = i.id AND r.retired = 0) AS active,
     (SELECT min(r.not_after) FROM responders r WHERE r.issuer = i.id AND r.retired = 0) AS responder_not_after,
     count(s.slot) AS slots,
@@ -33,6 +35,11 @@ const READ_ISSUERS = `
     min(iif(s.k = i.k AND s.built_seq > 0 AND s.entries > 0, s.next_update, NULL)) AS nearest
   FROM issuers i LEFT JOIN slots s ON s.issuer = i.id
   GROUP BY i.id ORDER BY i.id`
+/** Of several databases: parts of one issuer have to be configured alike. Of those that are all here there is one. */
+const TO_COMPARE = `i.ski, iif(i.away + i.leaving + i.moving + i.fresh = 0, NULL, json_array(
+    i.name, i.policy, i.enabled, i.compromised_at, i.final_at, (SELECT json_group_array(responder) FROM (
+      SELECT json_array(r.name, hex(r.key_hash), r.retired) AS responder FROM responders r WHERE r.issuer = i.id ORDER BY r.name)))
+  ) AS configuration, `
 const READ_PUBLISHER = 'SELECT published_version, published_at FROM publisher WHERE id = 1'
 const READ_RUNS = 'SELECT * FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY job) ORDER BY id'
 /** Runs that had nothing to sign say nothing of how fast it goes. */
@@ -69,10 +76,10 @@ const NOT_SET_UP: Globals = {
 export async function readGlobals(
   db: Database,
   now: UnixSeconds,
-  timeoutMs: number | undefined,
+  { timeoutMs, database }: StoreOptions & { readonly database?: number | undefined },
 ): Promise<Globals> {
   const statements = [
-    db.prepare(READ_ISSUERS).bind(now, 0),
+    db.prepare(readIssuers(database === undefined ? '' : TO_COMPARE)).bind(now, 0),
     db.prepare(COUNT_OVERLAY),
     db.prepare(READ_PUBLISHER),
     db.prepare(READ_RUNS),
@@ -88,7 +95,7 @@ export async function readGlobals(
     throw error
   }
   const [issuerRows, items, publisher, runs, counters, rate, plans] = results.map((result) => result.results)
-  const issuers = (issuerRows ?? []).map(decodeIssuerState)
+  const issuers = (issuerRows ?? []).map((row) => decodeIssuerState(row, database))
   const put = publisher?.[0]
   const itemRow = items?.[0]
   return {
@@ -148,8 +155,13 @@ function decodeRate(row: Row): Globals['signing'] {
   }
 }
 
-function decodeIssuerState(row: Row): IssuerState {
+function decodeIssuerState(row: Row, database: number | undefined): IssuerState {
+  const part = decodePart(row, database)
   return {
+    ...(part === undefined ? undefined : { parts: [part] }),
+    ...(database === undefined
+      ? undefined
+      : { ski: textIn(row, 'ski'), configuration: optionalTextIn(row, 'configuration') }),
     id: numberIn(row, 'id'),
     name: textIn(row, 'name'),
     enabled: numberIn(row, 'enabled') === 1,
@@ -171,7 +183,7 @@ function decodeIssuerState(row: Row): IssuerState {
   }
 }
 
-/** @param issuers rows of READ_ISSUERS. @returns undefined when nothing was ever planned, consumed or given up */
+/** @param issuers rows of readIssuers(). @returns undefined when nothing was ever planned, consumed or given up */
 function decodePlan(row: Row, issuers: readonly Row[]): FanOutState | undefined {
   const sumOf = (column: string) => issuers.reduce((sum, issuer) => sum + numberIn(issuer, column), 0)
   const state = {

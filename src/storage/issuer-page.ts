@@ -26,6 +26,8 @@ const HEADER_LENGTH = 9
 export function encodeIssuerPage(record: IssuerRecord): Uint8Array {
   const json = JSON.stringify({
     ...record,
+    parts: undefined,
+    partsDiffer: undefined,
     certificate: encodeHex(record.certificate),
     hashes: parseJSON(encodeHashes(record.hashes)),
     policy: parseJSON(encodePolicy(record.policy)),

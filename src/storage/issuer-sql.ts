@@ -1,15 +1,17 @@
 /** SQL of issuers and responders, and of what happens to them. */
 import type { IssuerStateError } from '../ports/admin-store.ts'
-import { ISSUER_COLUMNS, RESPONDER_COLUMNS } from './record-codec.ts'
+import { IDS_PER_DATABASE } from '../ports/part-store.ts'
+import { ISSUER_COLUMNS, PART_COLUMNS, RESPONDER_COLUMNS } from './record-codec.ts'
 
 /**
  * The floor of a new issuer is its first sequence: should a restored database hand out an id a second time, whatever the first
- * bearer left in KV is below it.
+ * bearer left in KV is below it. ?10 id, or the next of this database: above ?11. ?12 away.
  */
 export const ADD_ISSUER = `
   INSERT INTO issuers (name, ski, certificate, hashes, not_before, not_after, policy, enabled, config_rev, seq, floor,
-    longest_validity, unknown_signed)
-  VALUES (?1, ?2, unhex(?3), ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9, ?7->>'validitySeconds', ?7->>'unknown' <> 'unauthorized')`
+    longest_validity, unknown_signed, id, away)
+  VALUES (?1, ?2, unhex(?3), ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9, ?7->>'validitySeconds', ?7->>'unknown' <> 'unauthorized',
+    coalesce(?10, (SELECT coalesce(max(id), ?11) + 1 FROM issuers WHERE id > ?11 AND id <= ?11 + ${IDS_PER_DATABASE})), ?12)`
 export const ADD_FIRST_SLOT =
   'INSERT INTO slots (issuer, k, slot) SELECT id, 0, 0 FROM issuers WHERE ski = ?1'
 export const AUDIT_ISSUER = `
@@ -83,7 +85,7 @@ export const ADD_RESPONDER = `
 export const READ_RESPONDER = `SELECT ${RESPONDER_COLUMNS} FROM responders WHERE issuer = ?1 AND name = ?2`
 export const RETIRE = 'UPDATE responders SET retired = 1 WHERE issuer = ?1 AND id = ?2 RETURNING id'
 
-export const READ_ISSUERS = `SELECT ${ISSUER_COLUMNS} FROM issuers WHERE ?1 IS NULL OR id = ?1 ORDER BY id`
+export const READ_ISSUERS = `SELECT ${ISSUER_COLUMNS}, ${PART_COLUMNS} FROM issuers WHERE ?1 IS NULL OR id = ?1 ORDER BY id`
 export const READ_RESPONDERS = `SELECT ${RESPONDER_COLUMNS} FROM responders WHERE ?1 IS NULL OR issuer = ?1 ORDER BY id`
 export const FIND_ISSUER = `
   SELECT id FROM issuers WHERE name = ?1 OR ski = lower(?1) OR CAST(id AS TEXT) = ?1

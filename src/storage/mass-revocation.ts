@@ -111,11 +111,17 @@ const READ_LEFT = `${ASKED}
 const MOVE_CURSOR = `
   UPDATE mass_revocations SET
     changed = changed + (SELECT count(*) FROM plan WHERE act IN (${WRITTEN})),
-    refused = refused + iif(cursor = ?2->>'from', (SELECT count(*) FROM plan WHERE act NOT IN (${WRITTEN})), 0),
+    refused = refused + iif(cursor <= ?2->>'from', (SELECT count(*) FROM plan WHERE act NOT IN (${WRITTEN})), 0),
     cursor = max(cursor, ?2->>'to'), updated_ms = max(updated_ms, ?3)
   WHERE id = ?2->>'run'`
 const PASS_BY = `
   UPDATE mass_revocations SET cursor = max(cursor, ?2), updated_ms = max(updated_ms, ?3) WHERE id = ?1`
+
+/** Of what another database has done. Should this fail, the stretch is walked again, finds nothing, and the counts lack it. */
+const PASS = `
+  UPDATE mass_revocations SET changed = changed + ?4, refused = refused + iif(cursor <= ?2, ?5, 0), cursor = max(cursor, ?3),
+    updated_ms = max(updated_ms, ?6)
+  WHERE id = ?1`
 
 const COLUMNS = 'id, issuer, request, revoked_at, cursor, changed, refused, started_ms, updated_ms, busy_ms'
 const START = `
@@ -129,6 +135,10 @@ const READ_OPEN = `
   SELECT ${COLUMNS} FROM mass_revocations WHERE issuer = ?1 AND request = ?2 AND cursor < ${END} ORDER BY id LIMIT 1`
 const NOTE = `UPDATE mass_revocations SET busy_ms = busy_ms + ?2 WHERE id = ?1 RETURNING ${COLUMNS}`
 const LIST = `SELECT ${COLUMNS} FROM mass_revocations WHERE issuer = ?1 ORDER BY id DESC LIMIT ?2`
+
+interface StretchOptions extends StoreOptions {
+  readonly until?: number | undefined
+}
 
 /** See MassStore.startMass. */
 export async function startMass(
@@ -152,13 +162,36 @@ export async function startMass(
   return decodeRun(row)
 }
 
+/** See PartStore.openMass. */
+export async function openMass(
+  db: Database,
+  issuer: number,
+  request: MassRequest,
+  { timeoutMs }: StoreOptions,
+): Promise<MassRun | undefined> {
+  const asked = JSON.stringify(encodeRequest(request))
+  return (await query(db, db.prepare(READ_OPEN).bind(issuer, asked), timeoutMs)).map(decodeRun)[0]
+}
+
+/** See PartStore.passMass. */
+export async function passMass(
+  db: Database,
+  run: number,
+  from: number,
+  { cursor, changed, refused }: MassStep,
+  nowMs: number,
+  { timeoutMs }: StoreOptions,
+): Promise<void> {
+  await transact(db, [db.prepare(PASS).bind(run, from, cursor, changed, refused.length, nowMs)], timeoutMs)
+}
+
 /** See MassStore.stepMass. */
 export async function stepMass(
   db: Database,
   run: MassRun,
   request: MassRequest,
   nowMs: number,
-  { timeoutMs = TIMEOUT_MS }: StoreOptions,
+  { timeoutMs = TIMEOUT_MS, until = END }: StretchOptions,
 ): Promise<MassStep> {
   const asked = {
     ...encodeRequest(request),
@@ -171,8 +204,9 @@ export async function stepMass(
   if (stretch === undefined) throw new NotFoundError(`no issuer has the id ${run.issuer}`)
   const found = numberIn(stretch, 'found')
   // A stretch of one hash value still moves on.
-  const to =
+  const stop =
     found > STEP_ROWS ? Math.max(numberIn(stretch, 'last'), run.cursor + 1) : numberIn(stretch, 'stop')
+  const to = Math.min(stop, until)
   if (found === 0) {
     await transact(db, [db.prepare(PASS_BY).bind(run.id, to, nowMs)], timeoutMs)
     return { cursor: to, changed: 0, refused: [], revision: 0 }
@@ -220,12 +254,12 @@ export async function tallyMass(
   request: MassRequest,
   cursor: number,
   nowMs: number,
-  { timeoutMs = TIMEOUT_MS }: StoreOptions,
+  { timeoutMs = TIMEOUT_MS, until = END }: StretchOptions,
 ): Promise<MassTally> {
   const asked = { ...encodeRequest(request), from: cursor }
   const [stretch] = await query(db, db.prepare(FIND_TALLY).bind(issuer, JSON.stringify(asked)), timeoutMs)
   const stop = stretch === undefined ? END : numberIn(stretch, 'stop')
-  const to = Math.max(stop, Math.min(cursor + 1, END))
+  const to = Math.min(Math.max(stop, cursor + 1), until)
   const values = JSON.stringify({ ...asked, to })
   const [acts, slots, left] = await transact(
     db,

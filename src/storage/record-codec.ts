@@ -9,6 +9,7 @@ import type {
   CertificateRow,
   CertificateStatus,
   IssuerHashes,
+  IssuerPart,
   IssuerPolicy,
   IssuerRecord,
   ResponderRecord,
@@ -127,6 +128,27 @@ export function decodeIssuerRow(row: Row, responders: readonly ResponderRecord[]
     configRev: numberIn(row, 'config_rev'),
     responders,
   }
+}
+
+/** Columns of an issuer's share, as decodePart reads them. */
+export const PART_COLUMNS = 'away, leaving, arriving, moving, fresh, frozen'
+
+/**
+ * @param database its number, where there are several
+ * @returns undefined: there is one database, and all is in it
+ */
+export function decodePart(row: Row, database: number | undefined): IssuerPart | undefined {
+  const part = {
+    database: database ?? 0,
+    away: numberIn(row, 'away'),
+    leaving: numberIn(row, 'leaving'),
+    arriving: numberIn(row, 'arriving'),
+    moving: numberIn(row, 'moving') === 1,
+    fresh: numberIn(row, 'fresh') === 1,
+    frozen: numberIn(row, 'frozen') === 1,
+  }
+  const isWhole = part.away + part.leaving === 0 && !part.moving && !part.fresh
+  return database === undefined && isWhole ? undefined : part
 }
 
 /** 0 = it is not so. */

@@ -135,10 +135,10 @@ export class FakeStore implements AdminStore {
     this.#put({ ...issuer, responders: [...issuer.responders, added] })
     return added
   }
-  async retireResponder(id: number, responder: number) {
+  async retireResponder(id: number, responder: number | string) {
     const issuer = this.#need(id)
     const responders = issuer.responders.map((one) =>
-      one.id === responder ? { ...one, retired: true } : one,
+      one.id === responder || one.name === responder ? { ...one, retired: true } : one,
     )
     return this.#put({ ...issuer, responders })
   }
