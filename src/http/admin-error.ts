@@ -33,6 +33,7 @@ const STORAGE_HINTS: Record<StorageError['reason'], string> = {
   overBudget: 'repeat the call in a few seconds',
   corrupt: 'see GET /readyz and the log; the record in D1 needs a look before anything else is changed',
   overlayUnreadable: 'repeat the call in a few seconds',
+  elsewhere: 'its certificates are being moved to another database: repeat the call in a minute',
   reserved: 'report the certificate first: issue it or revoke it',
   notSetUp: 'apply the migrations: wrangler d1 migrations apply DB --remote',
 }

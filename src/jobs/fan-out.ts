@@ -40,6 +40,8 @@ export interface FanOutOptions {
   readonly maxPlanned: number
   /** What one message holds, unless one slot alone is more. */
   readonly maxMessage: number
+  /** Where the slots are: who takes a message has to know. Default 0. */
+  readonly database?: number
 }
 
 export interface FanOutOutcome extends PresignOutcome {
@@ -69,7 +71,7 @@ export async function fanOut(ports: FanOutPorts, options: FanOutOptions): Promis
   const messages = pagesOf(
     wanted.filter((slot) => names.has(nameOf(slot))),
     options.maxMessage,
-  ).map((slots) => ({ lease, slots }))
+  ).map((slots) => ({ lease, database: options.database ?? 0, slots }))
 
   const sent = await send(ports, messages)
   const planned = sumOf(messages.slice(0, sent.messages))

@@ -9,14 +9,17 @@ export const MAX_MESSAGE_SLOTS = 100
 export interface ResignMessage {
   /** Under which all slots of it were planned. */
   readonly lease: string
+  /** Where they were planned; 0 is that of a deployment with one. */
+  readonly database: number
   readonly slots: readonly SlotName[]
 }
 
 /** JSON of at most some 3 KB. */
-export function encodeMessage({ lease, slots }: ResignMessage): Readonly<Record<string, unknown>> {
+export function encodeMessage({ lease, database, slots }: ResignMessage): Readonly<Record<string, unknown>> {
   return {
     version: MESSAGE_VERSION,
     lease,
+    database,
     slots: slots.map(({ issuer, k, slot }) => [issuer, k, slot]),
   }
 }
@@ -31,7 +34,15 @@ export function decodeMessage(body: unknown): ResignMessage | undefined {
     const [issuer, k, slot, ...rest]: unknown[] = Array.isArray(name) ? name : []
     return isCount(issuer) && isCount(k) && isCount(slot) && rest.length === 0 ? [{ issuer, k, slot }] : []
   })
-  return slots.length === body.slots.length ? { lease: body.lease, slots } : undefined
+  const database = databaseOf(body)
+  return slots.length === body.slots.length ? { lease: body.lease, database, slots } : undefined
+}
+
+/** The database of a message, or of anything that may be one. */
+export function databaseOf(body: unknown): number {
+  return typeof body === 'object' && body !== null && 'database' in body && isCount(body.database)
+    ? body.database
+    : 0
 }
 
 function isCount(value: unknown): value is number {

@@ -25,8 +25,18 @@ export class RequestRefused extends Error {
 /** A store did not answer, answered nonsense, or its budget is spent. */
 export class StorageError extends Error {
   override readonly name = 'StorageError'
-  /** `reserved`: the serial is spoken for, and whether it was issued is not known yet (R1.42). */
-  readonly reason: 'unavailable' | 'overBudget' | 'corrupt' | 'overlayUnreadable' | 'notSetUp' | 'reserved'
+  /**
+   * `reserved`: the serial is spoken for, and whether it was issued is not known yet (R1.42). `elsewhere`: another database has
+   * certificates of such a hash (ADR 0016).
+   */
+  readonly reason:
+    | 'unavailable'
+    | 'overBudget'
+    | 'corrupt'
+    | 'overlayUnreadable'
+    | 'notSetUp'
+    | 'reserved'
+    | 'elsewhere'
   constructor(reason: StorageError['reason'], message: string, options?: ErrorOptions) {
     super(message, options)
     this.reason = reason

@@ -10,6 +10,8 @@ import type { StatusAnswer } from './answer.ts'
 import type { Asked } from './query.ts'
 import { isCurrent, refreshAt, UNKNOWN_MAX_AGE_SECONDS } from './windows.ts'
 
+/** What all entries may weigh together; an isolate has 128 MB for everything. */
+export const ANSWER_BYTES = 16 * 1024 * 1024
 /** What an entry weighs beyond its DER: key, header strings, object. */
 const ENTRY_OVERHEAD_BYTES = 600
 /** A copy past its refresh time is looked up again after this long, because a newer one should be on its way. */
@@ -23,8 +25,7 @@ interface Held {
 export class AnswerMemory {
   readonly #answers: RecentlyUsed<Held>
 
-  /** @param maxBytes what all entries may weigh together; an isolate has 128 MB for everything */
-  constructor(maxBytes = 16 * 1024 * 1024) {
+  constructor(maxBytes = ANSWER_BYTES) {
     this.#answers = new RecentlyUsed(maxBytes)
   }
 

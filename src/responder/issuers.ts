@@ -19,7 +19,7 @@ import type { IssuerPolicy, IssuerRecord } from '../ports/records.ts'
 import { SingleFlight } from '../ports/single-flight.ts'
 import { equalOctets } from './equal-octets.ts'
 import type { Asked, Query } from './query.ts'
-import { ask } from './query.ts'
+import { ask, isElsewhere } from './query.ts'
 import type { Seen } from './seen.ts'
 import { chooseAlgorithm } from './signature-choice.ts'
 
@@ -40,6 +40,12 @@ const RECORD_OVERHEAD_BYTES = 4_000
 /** The issuer whose record has to be loaded. */
 interface MissingRecord {
   readonly unknown: RootIssuer
+}
+
+/** The issuer that was meant. */
+interface Owner {
+  readonly record: IssuerRecord
+  readonly at: RootIssuer
 }
 
 export class IssuerDirectory {
@@ -97,34 +103,17 @@ export class IssuerDirectory {
     for (const { reqCert } of requestList) {
       const hashAlgorithm = hashAlgorithmOf(reqCert.hashAlgorithm.algorithm)
       if (hashAlgorithm === undefined) throw new RequestRefused('unsupportedHash') // R5.42
-      let owner: IssuerRecord | undefined
-      for (const id of root.candidates(hashAlgorithm, reqCert.issuerKeyHash)) {
-        const at = root.issuer(id)
-        if (at === undefined) continue
-        const record = this.#known(at)
-        if (record === undefined) return { unknown: at }
-        if (!isNamed(record, reqCert, hashAlgorithm)) continue
-        owner = record
-        standing = at
-        break
-      }
-      if (owner === undefined) {
-        const paged = root.pagedCandidates(hashAlgorithm, reqCert.issuerKeyHash)
-        if ('missing' in paged) return paged
-        for (const at of paged) {
-          const record = this.#known(at)
-          if (record === undefined) return { unknown: at }
-          if (!isNamed(record, reqCert, hashAlgorithm)) continue
-          owner = record
-          standing = at
-          break
-        }
-      }
-      if (owner === undefined || standing === undefined)
+      const found = this.#owner(reqCert, hashAlgorithm, root)
+      if (found === undefined)
         throw new RequestRefused(issuer === undefined ? 'unknownIssuer' : 'mixedIssuers')
-      if (issuer !== undefined && issuer.id !== owner.id) throw new RequestRefused('mixedIssuers') // R1.11
-      issuer = owner
+      if (!('record' in found)) return found
+      const { record } = found
+      if (issuer !== undefined && issuer.id !== record.id) throw new RequestRefused('mixedIssuers') // R1.11
+      issuer = record
+      standing = found.at
       const one = ask(reqCert, hashAlgorithm, root, standing, seen)
+      if (isElsewhere(standing, one.hash))
+        throw new StorageError('elsewhere', `issuer ${record.id}: another database has the certificate`)
       const unread = root.unread(standing, one.serial, one.hash, tried)
       if (unread !== undefined) return unread
       asked.push(one)
@@ -139,6 +128,49 @@ export class IssuerDirectory {
     return algorithm === undefined
       ? { issuer, at, first, asked, nonce }
       : { issuer, at, first, asked, nonce, algorithm }
+  }
+
+  /** Whose certificate it is; undefined: nobody's of this directory. */
+  #owner(
+    certID: CertID,
+    algorithm: HashAlgorithm,
+    root: OverlayView,
+  ): Owner | MissingPage | MissingRecord | undefined {
+    for (const id of root.candidates(algorithm, certID.issuerKeyHash)) {
+      const at = root.issuer(id)
+      const owner = at === undefined ? undefined : this.#ifNamed(at, certID, algorithm)
+      if (owner !== undefined) return owner
+    }
+    const paged = root.pagedCandidates(algorithm, certID.issuerKeyHash)
+    if ('missing' in paged) return paged
+    for (const at of paged) {
+      const owner = this.#ifNamed(at, certID, algorithm)
+      if (owner !== undefined) return owner
+    }
+    return undefined
+  }
+
+  #ifNamed(at: RootIssuer, certID: CertID, algorithm: HashAlgorithm): Owner | MissingRecord | undefined {
+    const record = this.#known(at)
+    if (record === undefined) return { unknown: at }
+    return isNamed(record, certID, algorithm) ? { record, at } : undefined
+  }
+
+  /** What this directory says of the issuer of a certificate, wherever its certificates are. @throws StorageError */
+  async find(certID: CertID, algorithm: HashAlgorithm, root: OverlayView): Promise<RootIssuer | undefined> {
+    for (;;) {
+      const found = this.#owner(certID, algorithm, root)
+      if (found === undefined) return undefined
+      if ('record' in found) return found.at
+      if ('missing' in found) await root.load(found)
+      else await this.#load(found.unknown)
+    }
+  }
+
+  /** The same without waiting; null when it cannot be told at once. */
+  findAtOnce(certID: CertID, algorithm: HashAlgorithm, root: OverlayView): RootIssuer | undefined | null {
+    const found = this.#owner(certID, algorithm, root)
+    return found === undefined ? undefined : 'record' in found ? found.at : null
   }
 
   #known(at: RootIssuer): IssuerRecord | undefined {

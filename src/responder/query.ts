@@ -37,6 +37,11 @@ export function placeOf({ issuer, first }: Query): IssuerPlace {
   return { id: issuer.id, algorithm: first.hashAlgorithm, keyHash: first.certID.issuerKeyHash }
 }
 
+/** Whether another database has the certificates of such a hash. */
+export function isElsewhere({ share }: RootIssuer, hash: number): boolean {
+  return share !== undefined && ((share.away >>> (hash >>> 28)) & 1) === 1
+}
+
 /** @param seen what this isolate has answered from the record and the root may not know yet */
 export function ask(
   certID: CertID,

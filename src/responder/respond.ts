@@ -13,8 +13,9 @@ import type { AnswerMemory } from './answer-memory.ts'
 import { questionKey } from './answer-memory.ts'
 import type { BundleSource } from './bundle-source.ts'
 import type { IssuerDirectory } from './issuers.ts'
+import type { LivePort } from './live.ts'
 import type { LiveCopies } from './live-copies.ts'
-import { placeOf, type Query } from './query.ts'
+import { isElsewhere, placeOf, type Query } from './query.ts'
 import { isForRequestors, type Requestors } from './requestors.ts'
 import type { Seen } from './seen.ts'
 import { chooseAlgorithm } from './signature-choice.ts'
@@ -22,11 +23,6 @@ import { isCurrent } from './windows.ts'
 
 /** An answer that is overtaken on its way is looked up once more. */
 const ATTEMPTS = 2
-
-/** Answers signed on demand. */
-export interface LivePort {
-  answer(query: Query): Promise<StatusAnswer>
-}
 
 export interface ResponderPorts {
   readonly clock: Clock
@@ -38,6 +34,8 @@ export interface ResponderPorts {
   readonly seen: Seen
   readonly live: LivePort
   readonly requestors: Pick<Requestors, 'admit'>
+  /** Of a deployment with several databases: who finds out which of them has what is asked. */
+  readonly shards?: { answer(request: OCSPRequest): Answer | Promise<Answer> }
 }
 
 /**
@@ -47,10 +45,15 @@ export interface ResponderPorts {
 export function respond(der: Uint8Array, ports: ResponderPorts): Answer | Promise<Answer> {
   try {
     const request = decodeOCSPRequest(der)
-    return fromMemory(request, ports) ?? fromAnyTier(request, ports)
+    return ports.shards === undefined ? answerAlone(request, ports) : ports.shards.answer(request)
   } catch (error) {
     return errorAnswer(error)
   }
+}
+
+/** From one database and what is derived of it. @throws RequestRefused */
+export function answerAlone(request: OCSPRequest, ports: ResponderPorts): Answer | Promise<Answer> {
+  return fromMemory(request, ports) ?? fromAnyTier(request, ports)
 }
 
 /** @throws RequestRefused */
@@ -90,7 +93,7 @@ async function fromAnyTier(request: OCSPRequest, ports: ResponderPorts): Promise
  * @returns the query, with the algorithm of the request's signature if nothing was asked for that we have (R1.86)
  * @throws RequestRefused.{signatureMissing, signatureRefused}, StorageError
  */
-async function admitted(
+export async function admitted(
   request: OCSPRequest,
   query: Query,
   root: OverlayView,
@@ -104,7 +107,7 @@ async function admitted(
 }
 
 /** An issuer that answers its requestors alone: every answer is personal, so that no cache gives it to others (R1.97). */
-function forWhomItIs(answer: StatusAnswer, { issuer }: Query): StatusAnswer {
+export function forWhomItIs(answer: StatusAnswer, { issuer }: Query): StatusAnswer {
   return issuer.policy.signedRequests === 'require' ? { ...answer, personal: true, etag: '' } : answer
 }
 
@@ -146,7 +149,7 @@ const OF_A_KNOWN_ISSUER: ReadonlySet<RequestRefused['reason']> = new Set([
 ])
 
 /** Asked once more after any wait. @throws StorageError.overlayUnreadable */
-async function mayLeave(answer: StatusAnswer, query: Query, ports: ResponderPorts): Promise<boolean> {
+export async function mayLeave(answer: StatusAnswer, query: Query, ports: ResponderPorts): Promise<boolean> {
   const nowMs = ports.clock.nowMs()
   const root = ports.overlay.fresh(nowMs) ?? (await ports.overlay.refresh())
   return isUsable(answer, query, root, Math.floor(nowMs / 1000), ports.seen)
@@ -167,6 +170,7 @@ function isUsable(
   const { issuer, asked } = query
   const at = root.issuer(issuer.id) ?? root.standing(placeOf(query)) // absent: a page to be loaded first
   if (at === undefined || issuer.configRev < at.configRev) return false // compromised meanwhile, perhaps (R1.41)
+  if (at.share !== undefined && asked.some(({ hash }) => isElsewhere(at, hash))) return false
   const isOlder = answer.told.some(({ asOf }, i) => {
     const of = asked[i]
     if (of === undefined) return true

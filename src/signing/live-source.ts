@@ -22,6 +22,7 @@ import { statusAnswer } from '../responder/answer.ts'
 import { questionKey } from '../responder/answer-memory.ts'
 import { Budget } from '../responder/budget.ts'
 import type { BundleSource, ProvenStatus } from '../responder/bundle-source.ts'
+import type { LivePart, LivePort, Status } from '../responder/live.ts'
 import { type Asked, placeOf, type Query } from '../responder/query.ts'
 import type { Window } from '../responder/windows.ts'
 import { unknownWindow, windowOf } from '../responder/windows.ts'
@@ -49,17 +50,6 @@ export interface LivePorts {
   readonly background: (work: Promise<unknown>) => void
 }
 
-interface Status {
-  readonly asked: Asked
-  readonly certStatus: CertStatus
-  readonly since: UnixSeconds
-  readonly asOf: Sequence
-  /** Extensions recorded with the certificate; undefined: it is not recorded. */
-  readonly recorded: readonly Extension[] | undefined
-  /** Position of the last change; asOf when only that is known, 0 for a serial that is not recorded. */
-  readonly revision: Sequence
-}
-
 /** What a serial that is not recorded is under the policy `revoked-extended` (RFC 6960 2.2, R1.36): 1970, on hold. */
 const NON_ISSUED: CertStatus = { type: 'revoked', revocationTime: 0, revocationReason: 6 }
 
@@ -72,7 +62,7 @@ function provenStatus(asked: Asked, { singleExtensions, ...proven }: ProvenStatu
   return { asked, ...proven, revision: proven.asOf, recorded: recordedIn(singleExtensions) }
 }
 
-export class LiveSource {
+export class LiveSource implements LivePort {
   readonly #ports: LivePorts
   readonly #misses = new Budget(MISSES_PER_SECOND, MISSES_BURST)
   readonly #personal = new Budget(PERSONAL_PER_SECOND, PERSONAL_BURST)
@@ -84,26 +74,23 @@ export class LiveSource {
     this.#flights = new SingleFlight(ports.background)
   }
 
-  /**
-   * One signed answer to everything that was asked, nonce included.
-   * @throws RequestRefused.unknownSerial, StorageError, SigningError, FreshnessError.overtaken
-   */
-  async answer(query: Query): Promise<StatusAnswer> {
-    const { at, first, asked, nonce } = query
-    if (at.frozen) throw new SigningError('frozen', 'the record was restored from a backup and is not thawed')
+  async answer(query: Query, parts: readonly LivePart[] = [{ live: this, query }]): Promise<StatusAnswer> {
+    const { first, asked, nonce } = query
+    if (parts.some((part) => part.query.at.frozen))
+      throw new SigningError('frozen', 'the record was restored from a backup and is not thawed')
     if (nonce === undefined && asked.length === 1) {
-      const shared = await this.#flights.run(questionKey(query), () => this.#produce(query, false))
-      return shared.asOf >= first.need ? shared : this.#produce(query, false)
+      const shared = await this.#flights.run(questionKey(query), () => this.#produce(query, parts, false))
+      return shared.asOf >= first.need ? shared : this.#produce(query, parts, false)
     }
     if (!this.#personal.take(this.#ports.clock.nowMs()))
       throw new StorageError('overBudget', 'too many answers with a nonce or several CertIDs')
-    return this.#produce(query, true)
+    return this.#produce(query, parts, true)
   }
 
   /** @param mayProve whether a bundle entry will do instead of the record: for what no bundle can answer itself */
-  async #produce(query: Query, mayProve: boolean): Promise<StatusAnswer> {
+  async #produce(query: Query, parts: readonly LivePart[], mayProve: boolean): Promise<StatusAnswer> {
     try {
-      return await this.#produceOnce(query, mayProve)
+      return await this.#produceOnce(query, parts, mayProve)
     } catch (error) {
       // The request was read long before: it is what is recorded that makes no sense (law 4).
       if (!(error instanceof DERError)) throw error
@@ -111,18 +98,18 @@ export class LiveSource {
     }
   }
 
-  async #produceOnce(query: Query, mayProve: boolean): Promise<StatusAnswer> {
+  async #produceOnce(query: Query, parts: readonly LivePart[], mayProve: boolean): Promise<StatusAnswer> {
     for (const fromBundles of [mayProve, false]) {
       const t0 = Math.floor(this.#ports.clock.nowMs() / 1000)
-      const statuses = await this.#statuses(query, t0, fromBundles)
-      const answer = await this.#sign(query, statuses, t0)
-      if (!this.#overtaken(query, statuses)) return answer
+      const told = await Promise.all(parts.map((part) => part.live.tell(part.query, t0, fromBundles)))
+      const answer = await this.#sign(query, inOrder(query, told.flat()), t0)
+      if (!parts.some((part, i) => part.live.overtaken(part.query, told[i] ?? []))) return answer
     }
     throw new FreshnessError('overtaken', 'the status changed while it was being signed')
   }
 
-  async #statuses(query: Query, t0: UnixSeconds, mayProve: boolean): Promise<readonly Status[]> {
-    const { issuer, asked } = query
+  async tell(query: Query, t0: UnixSeconds, mayProve: boolean): Promise<readonly Status[]> {
+    const { asked } = query
     const proven = new Map<Asked, Status>()
     if (mayProve)
       for (const one of asked) {
@@ -132,7 +119,7 @@ export class LiveSource {
     const open = asked.filter((one) => !proven.has(one))
     if (open.length > 0)
       for (const status of await this.#fromRecord(query, open, t0)) proven.set(status.asked, status)
-    return asked.map((one) => proven.get(one) ?? unproven(issuer.id))
+    return inOrder(query, [...proven.values()])
   }
 
   async #fromRecord(query: Query, open: readonly Asked[], t0: UnixSeconds): Promise<readonly Status[]> {
@@ -216,7 +203,7 @@ export class LiveSource {
     })
   }
 
-  #overtaken(query: Query, statuses: readonly Status[]): boolean {
+  overtaken(query: Query, statuses: readonly Status[]): boolean {
     const root = this.#ports.latestRoot()
     const at = root?.issuer(query.issuer.id) ?? root?.standing(placeOf(query))
     if (root === undefined || at === undefined) return false
@@ -278,6 +265,13 @@ function intersection(windows: readonly Window[], t0: UnixSeconds): Window {
     nextUpdate: Math.min(...windows.map(({ nextUpdate }) => nextUpdate)),
     ...(ends.length === 0 ? {} : { until: Math.min(...ends) }),
   }
+}
+
+/** One for each that was asked, in the order of the request (R1.10). */
+function inOrder({ asked, issuer }: Query, statuses: readonly Status[]): readonly Status[] {
+  if (statuses.length === 1) return statuses
+  const of = new Map(statuses.map((status) => [status.asked, status]))
+  return asked.map((one) => of.get(one) ?? unproven(issuer.id))
 }
 
 function unproven(issuer: number): never {

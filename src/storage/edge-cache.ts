@@ -14,6 +14,8 @@ export interface ResponseCache {
 export interface EdgeCacheOptions {
   readonly onError?: (operation: 'match' | 'put', error: unknown) => void
   readonly timeoutMs?: number
+  /** Of all keys: what tells apart what was derived of several databases. */
+  readonly prefix?: string
 }
 
 /** RFC 6761: no such host will ever exist. */
@@ -22,11 +24,13 @@ const TIMEOUT_MS = 1_000
 
 export class CacheAPIEdgeCache implements EdgeCache {
   readonly #cache: ResponseCache
+  readonly #origin: string
   readonly #onError: EdgeCacheOptions['onError']
   readonly #timeoutMs: number
 
   constructor(cache: ResponseCache, options: EdgeCacheOptions = {}) {
     this.#cache = cache
+    this.#origin = ORIGIN + (options.prefix ?? '')
     this.#onError = options.onError
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
   }
@@ -49,14 +53,14 @@ export class CacheAPIEdgeCache implements EdgeCache {
         'Cache-Control': `public, max-age=${maxAge}`,
       }
       const response = new Response(Uint8Array.from(bytes), { headers })
-      await withDeadline(this.#cache.put(ORIGIN + key, response), this.#timeoutMs, 'the edge cache')
+      await withDeadline(this.#cache.put(this.#origin + key, response), this.#timeoutMs, 'the edge cache')
     } catch (error) {
       this.#onError?.('put', error)
     }
   }
 
   async #read(key: string): Promise<Uint8Array | undefined> {
-    const response = await this.#cache.match(ORIGIN + key)
+    const response = await this.#cache.match(this.#origin + key)
     return response === undefined ? undefined : new Uint8Array(await response.arrayBuffer())
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Derived values in KV: `o/root`, `i/{issuer}`, `b/{issuer}/{k}/{slot}`, `b/{issuer}/{k}/{slot}/{algorithm}`, and the
- * immutable pages that the root names. Eventually consistent and cached by KV itself, absence too: what is read may be old, and
+ * immutable pages that the root names; of a further database under a prefix of its own. Eventually consistent and cached by KV itself, absence too: what is read may be old, and
  * null says only "next tier". docs/storage.md lists the keys.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
@@ -29,12 +29,14 @@ export class KVDerivedStore implements DerivedStore {
   readonly #kv: KeyValue
   readonly #clock: Clock
   readonly #timeoutMs: number
+  readonly #prefix: string
 
   /** @param clock for the smallest expiration that KV accepts */
-  constructor(kv: KeyValue, clock: Clock, options: StoreOptions = {}) {
+  constructor(kv: KeyValue, clock: Clock, options: StoreOptions & { readonly prefix?: string } = {}) {
     this.#kv = kv
     this.#clock = clock
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+    this.#prefix = options.prefix ?? ''
   }
 
   readRoot(): Promise<Uint8Array | null> {
@@ -89,13 +91,13 @@ export class KVDerivedStore implements DerivedStore {
 
   async #read(key: string, cacheTtl: number): Promise<Uint8Array | null> {
     const value = await this.#call(`read of ${key}`, () =>
-      this.#kv.get(key, { type: 'arrayBuffer', cacheTtl }),
+      this.#kv.get(this.#prefix + key, { type: 'arrayBuffer', cacheTtl }),
     )
     return value === null ? null : new Uint8Array(value)
   }
 
   async #write(key: string, bytes: Uint8Array, options?: { expiration: number }): Promise<void> {
-    await this.#call(`write of ${key}`, () => this.#kv.put(key, bytes, options))
+    await this.#call(`write of ${key}`, () => this.#kv.put(this.#prefix + key, bytes, options))
   }
 
   async #call<T>(what: string, call: () => Promise<T>): Promise<T> {

@@ -9,7 +9,7 @@ const slot = fc.record(
   { noNullPrototype: true },
 )
 const message = fc.record(
-  { lease: fc.string(), slots: fc.array(slot, { maxLength: MAX_MESSAGE_SLOTS }) },
+  { lease: fc.string(), database: fc.nat(15), slots: fc.array(slot, { maxLength: MAX_MESSAGE_SLOTS }) },
   { noNullPrototype: true },
 )
 
