@@ -6,7 +6,7 @@ import { directoryMemory } from './overlay/directory.ts'
 import { OverlayReader } from './overlay/reader.ts'
 import { segmentMemory } from './overlay/segment.ts'
 import type { Clock, DerivedStore, EdgeCache } from './ports/ports.ts'
-import { AnswerMemory } from './responder/answer-memory.ts'
+import { ANSWER_BYTES, AnswerMemory } from './responder/answer-memory.ts'
 import { BundleSource } from './responder/bundle-source.ts'
 import { IssuerDirectory } from './responder/issuers.ts'
 import { LiveCopies } from './responder/live-copies.ts'
@@ -41,6 +41,8 @@ export interface ResponderResources {
   readonly sleep: (ms: number) => Promise<void>
   /** Keeps work alive after the answer has left. */
   readonly background: (work: Promise<unknown>) => void
+  /** How many of these share the memory of an isolate. Default 1. */
+  readonly of?: number
 }
 
 /** The responder, and the parts of it that others need. */
@@ -55,7 +57,7 @@ export interface ComposedResponder {
 }
 
 export function composeResponder(resources: ResponderResources): ComposedResponder {
-  const { db, derived, cache, clock, random, boundMs, kek, secret, sleep, background } = resources
+  const { db, derived, cache, clock, random, boundMs, kek, secret, sleep, background, of = 1 } = resources
   const status = new D1StatusStore(db)
   const overlayStore = new D1OverlayStore(db)
   const directory = new D1DirectoryStore(db)
@@ -86,7 +88,7 @@ export function composeResponder(resources: ResponderResources): ComposedRespond
     clock,
     overlay,
     issuers,
-    memory: new AnswerMemory(),
+    memory: new AnswerMemory(ANSWER_BYTES / of),
     bundles,
     copies: new LiveCopies(cache, background),
     seen,

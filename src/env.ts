@@ -2,7 +2,27 @@
  * What the Worker is given: bindings of wrangler.toml (worker-configuration.d.ts, generated), secrets and optional
  * variables. Everything optional is checked where it is used; /readyz names what is missing.
  */
-export type Env = Cloudflare.Env & Optional
+export type Env = Cloudflare.Env & Optional & Partial<Record<FurtherDatabase, D1Database>>
+
+/** Further databases, without a gap (ADR 0016). */
+type FurtherDatabase = `DB_${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15}`
+const FURTHER_DATABASES: readonly FurtherDatabase[] = [
+  'DB_1',
+  'DB_2',
+  'DB_3',
+  'DB_4',
+  'DB_5',
+  'DB_6',
+  'DB_7',
+  'DB_8',
+  'DB_9',
+  'DB_10',
+  'DB_11',
+  'DB_12',
+  'DB_13',
+  'DB_14',
+  'DB_15',
+]
 
 /** What a deployment may have: as bindings of wrangler.toml some of it is generated too, and then always there. */
 interface Optional {
@@ -28,6 +48,22 @@ interface Optional {
   readonly SIGNATURES_PER_MESSAGE?: string
   /** Workers Analytics Engine, one point an exchange. */
   readonly METRICS?: AnalyticsEngineDataset
+}
+
+/** The databases in their order, DB first. One that is bound beyond a gap is not used, and is reported. */
+export function databasesOf(env: Env): {
+  readonly databases: readonly [D1Database, ...D1Database[]]
+  readonly problems: readonly string[]
+} {
+  const databases: [D1Database, ...D1Database[]] = [env.DB]
+  const problems: string[] = []
+  for (const [index, name] of FURTHER_DATABASES.entries()) {
+    const db = env[name]
+    if (db === undefined) continue
+    if (databases.length === index + 1) databases.push(db)
+    else problems.push(`${name} is not used: DB_${databases.length} is missing`)
+  }
+  return { databases, problems }
 }
 
 export interface Settings {

@@ -1,6 +1,6 @@
 /** Variables of the Worker as numbers. */
 import { expect, test } from 'vitest'
-import { type Env, readSettings } from '../../src/env.ts'
+import { databasesOf, type Env, readSettings } from '../../src/env.ts'
 
 const read = (variables: Record<string, string>) =>
   readSettings(Object.assign(Object.create(null), variables) satisfies Env)
@@ -37,4 +37,17 @@ test.each([
   const { settings, problems } = read({ [name]: value })
   expect(problems).toEqual([expect.stringContaining(`${name} is "${value}"`)])
   expect(Object.values(settings)).toContain(otherwise)
+})
+
+test('databases are used in their order; one beyond a gap is not, and is reported', () => {
+  const [DB, DB_1, DB_3] = ['first', 'second', 'fourth'].map((name) =>
+    Object.assign(Object.create(null), { name }),
+  )
+  const bound = (env: object): Env => Object.assign(Object.create(null), env)
+  expect(databasesOf(bound({ DB }))).toEqual({ databases: [DB], problems: [] })
+  expect(databasesOf(bound({ DB_1, DB }))).toEqual({ databases: [DB, DB_1], problems: [] })
+  expect(databasesOf(bound({ DB, DB_1, DB_3 }))).toEqual({
+    databases: [DB, DB_1],
+    problems: ['DB_3 is not used: DB_2 is missing'],
+  })
 })

@@ -66,7 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     id: 'R1.11',
     file: 'src/responder/issuers.ts',
-    find: 'issuer !== undefined && issuer.id !== owner.id',
+    find: 'issuer !== undefined && issuer.id !== record.id',
     replace: 'issuer !== undefined && issuer.id === -1',
   },
   // Which OCSPResponseStatus

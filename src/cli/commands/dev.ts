@@ -8,6 +8,7 @@ interface DevOptions extends CommonOptions {
   readonly host: string
   readonly demo: boolean
   readonly validity?: number
+  readonly databases: number
 }
 
 const DEFAULT_PORT = 8787
@@ -25,6 +26,7 @@ export function devCommand(): Command {
     .option('--validity <duration>', 'validity of the demonstration responses, such as 4m', (text) =>
       parseDuration(text, '--validity'),
     )
+    .option('--databases <count>', 'D1 databases, 1 to 16 (see docs/operations.md)', parseCount, 1)
     .action(async (options: DevOptions) => {
       // Loaded here: no other command needs Miniflare.
       const { runDev } = await import('../dev/main.ts')
@@ -34,9 +36,17 @@ export function devCommand(): Command {
         state: resolveState(options),
         demo: options.demo,
         validitySeconds: options.validity,
+        databases: options.databases,
         json: options.json,
       })
     })
+}
+
+function parseCount(text: string): number {
+  const count = Number(text)
+  if (!/^\d{1,2}$/.test(text) || count < 1 || count > 16)
+    throw new InvalidArgumentError('Expected a number of databases, 1 to 16.')
+  return count
 }
 
 function parsePort(text: string): number {

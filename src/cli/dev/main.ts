@@ -25,6 +25,8 @@ export interface DevOptions {
   readonly demo: boolean
   /** Validity of the demonstration issuer's responses. */
   readonly validitySeconds?: number | undefined
+  /** D1 databases. */
+  readonly databases: number
   /** One JSON object a line on stdout instead of text. */
   readonly json?: boolean | undefined
 }
@@ -70,6 +72,7 @@ async function serve(options: DevOptions, state: State, lock: StateLock): Promis
     folder: state.folder,
     host: options.host,
     port: options.port,
+    databases: options.databases,
     variables: {
       ADMIN_TOKEN: state.adminToken,
       KEY_ENCRYPTION_KEY: state.keyEncryptionKey,
@@ -84,7 +87,8 @@ async function serve(options: DevOptions, state: State, lock: StateLock): Promis
   )
   try {
     recordServing()
-    await applyMigrations(runtime.database, join(PACKAGE_ROOT, 'migrations'))
+    for (const database of runtime.databases)
+      await applyMigrations(database, join(PACKAGE_ROOT, 'migrations'))
     writeFileWhole(join(state.folder, URL_FILE), `${runtime.url}\n`)
     const demo = options.demo ? await startDemo(options, state, runtime.url) : undefined
     cron.fire(new Date())

@@ -23,6 +23,8 @@ export interface RuntimeOptions {
   readonly port: number
   /** Text bindings: variables and secrets. */
   readonly variables: Readonly<Record<string, string>>
+  /** D1 databases: DB, DB_1 and so on. Default 1. */
+  readonly databases?: number
   /** What the Worker writes to its console. */
   readonly onLog: (line: { level: string; message: string }) => void
   /** workerd died and runs again, as another process. */
@@ -34,6 +36,8 @@ export interface RuntimeOptions {
 export interface Runtime {
   readonly url: string
   readonly database: MigrationDatabase
+  /** All of them, the first included. */
+  readonly databases: readonly MigrationDatabase[]
   workerd(): ProcessInfo | undefined
   /** WebSocket address of the inspector. @throws when it was not opened */
   inspector(): Promise<string>
@@ -46,6 +50,7 @@ export interface Runtime {
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { bundle, folder, host } = options
   const port = await checkPort(host, options.port)
+  const bindings = Array.from({ length: options.databases ?? 1 }, (_, i) => (i === 0 ? 'DB' : `DB_${i}`))
   const temporary = join(folder, 'tmp')
   // What a killed predecessor left; ours alone, we hold the lock.
   rmSync(temporary, { recursive: true, force: true })
@@ -84,7 +89,9 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
                 { type: 'text' as const, value },
               ]),
             ),
-            DB: { type: 'd1', id: 'edge-ocsp' },
+            ...Object.fromEntries(
+              bindings.map((name, i) => [name, { type: 'd1' as const, id: databaseID(i) }]),
+            ),
             RESPONSES: { type: 'kv', id: 'edge-ocsp' },
           },
         },
@@ -101,11 +108,14 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   try {
     await miniflare.ready
     const direct = await miniflare.unsafeGetDirectURL()
-    const database = await miniflare.getD1Database('DB')
+    const databases = await Promise.all(bindings.map((name) => miniflare.getD1Database(name)))
+    const [database] = databases
+    if (database === undefined) throw new RangeError('no database')
     const worker = await miniflare.getWorker()
     return {
       url: `http://${urlHost(host)}:${direct.port}`,
       database,
+      databases,
       workerd: () => ownChildren().find(isWorkerd),
       inspector: async () => new URL('/core:user:edge-ocsp', await miniflare.getInspectorURL()).href,
       async runScheduled(at) {
@@ -122,6 +132,11 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     if (/address already in use|EADDRINUSE/i.test(messageOf(error))) throw portTaken(host, port, error)
     throw error
   }
+}
+
+/** Of the store in the state folder. */
+function databaseID(index: number): string {
+  return index === 0 ? 'edge-ocsp' : `edge-ocsp-${index}`
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

@@ -1,4 +1,4 @@
-/** The block of wrangler.toml that turns the queue on: as it stands it is no part of the deployment; uncommented it is a right one. */
+/** The blocks of wrangler.toml for a queue and a second database: as they stand they are no part of the deployment; uncommented they are right. */
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,9 +9,9 @@ import { DEAD_LETTER_SUFFIX } from '../../src/jobs/consumer.ts'
 const run = promisify(execFile)
 const ROOT = join(import.meta.dirname, '../..')
 const TOML = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8')
-const FOLDER = join(ROOT, '.wrangler', 'queue-test')
+const FOLDER = join(ROOT, '.wrangler', 'blocks-test')
 /** Beside the real one: paths in it are relative to it. */
-const CONFIG = join(ROOT, '.wrangler-queue-test.toml')
+const CONFIG = join(ROOT, '.wrangler-blocks-test.toml')
 const env = {
   ...process.env,
   CI: '1',
@@ -22,9 +22,8 @@ const env = {
 const wrangler = (...args: string[]) =>
   run(process.execPath, [join(ROOT, 'node_modules/wrangler/bin/wrangler.js'), ...args], { cwd: ROOT, env })
 
-const block = TOML.slice(TOML.indexOf('#[[queues.producers]]'))
-/** As its own comment says: the "#" off every line that has no space after it. */
-const uncommented = TOML.replace(block, block.replace(/^#(?! )/gm, ''))
+/** As the comments say: the "#" off every line that has no space after it. */
+const uncommented = TOML.replace(/^#(?! )/gm, '')
 const setting = (name: string) => Number(new RegExp(`^${name} = (\\d+)$`, 'm').exec(uncommented)?.[1])
 
 beforeAll(() => {
@@ -36,15 +35,15 @@ afterAll(() => {
   rmSync(CONFIG, { force: true })
 })
 
-test('without it no queue is needed', { timeout: 60_000 }, async () => {
+test('without them neither a queue nor a second database is needed', { timeout: 60_000 }, async () => {
   expect(TOML).not.toMatch(/^\[\[queues/m)
   const { stdout } = await wrangler('deploy', '--dry-run', '--outdir', join(FOLDER, 'without'))
   expect(stdout).toContain('env.DB')
-  expect(stdout).not.toContain('RESIGN')
+  expect(stdout).not.toMatch(/RESIGN|DB_1/)
 })
 
 describe('uncommented', () => {
-  test('it deploys with the producer bound', { timeout: 60_000 }, async () => {
+  test('it deploys with the producer and the database bound', { timeout: 60_000 }, async () => {
     const { stdout } = await wrangler(
       'deploy',
       '--dry-run',
@@ -54,6 +53,7 @@ describe('uncommented', () => {
       join(FOLDER, 'with'),
     )
     expect(stdout).toMatch(/env\.RESIGN\s*\(edge-ocsp-resign\)/)
+    expect(stdout).toMatch(/env\.DB_1\s*\(edge-ocsp-1\)/)
   })
 
   test('the Worker type checks against the types that are generated from it', {
@@ -61,7 +61,7 @@ describe('uncommented', () => {
   }, async () => {
     const types = join(FOLDER, 'worker-configuration.d.ts')
     await wrangler('types', '--config', CONFIG, '--include-runtime=false', types)
-    expect(readFileSync(types, 'utf8')).toMatch(/RESIGN: Queue/)
+    expect(readFileSync(types, 'utf8')).toMatch(/DB_1: D1Database[\s\S]*RESIGN: Queue/)
     const project = join(FOLDER, 'tsconfig.json')
     writeFileSync(
       project,
