@@ -1,4 +1,5 @@
 /** Canaries in D1's primary. */
+import { serialHash } from '../bundle/slot.ts'
 import type { Canary, CanaryStore } from '../ports/canary-store.ts'
 import type { Sequence } from '../ports/records.ts'
 import {
@@ -15,7 +16,8 @@ import { corrupt } from './record-codec.ts'
 
 const COLUMNS =
   'issuer, hex(serial) AS serial, enabled, changed_ms, seq, seen_ms, rounds, late, last_lag_ms, worst_lag_ms'
-const LIST = `SELECT ${COLUMNS} FROM canaries ORDER BY issuer`
+const LIST = `
+  SELECT ${COLUMNS}, (SELECT away | leaving FROM issuers i WHERE i.id = issuer) AS gone FROM canaries ORDER BY issuer`
 const SET = `
   INSERT INTO canaries (issuer, serial, enabled) VALUES (?1, unhex(?2), ?3)
   ON CONFLICT (issuer) DO UPDATE SET enabled = excluded.enabled RETURNING ${COLUMNS}`
@@ -40,7 +42,12 @@ export class D1CanaryStore implements CanaryStore {
   }
 
   async listCanaries(): Promise<readonly Canary[]> {
-    return (await query(this.#db, this.#db.prepare(LIST), this.#timeoutMs)).map(decode)
+    const rows = await query(this.#db, this.#db.prepare(LIST), this.#timeoutMs)
+    // One whose certificate has moved to another database measures nothing here.
+    return rows.flatMap((row) => {
+      const canary = decode(row)
+      return (numberIn(row, 'gone') >> (serialHash(canary.serial) >>> 28)) & 1 ? [] : [canary]
+    })
   }
 
   async setCanary(issuer: number, serial: Uint8Array, enabled: boolean): Promise<Canary> {

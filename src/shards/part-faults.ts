@@ -1,0 +1,72 @@
+/** What can be the matter between databases: nothing that one of them would notice by itself. */
+import type { IssuerState, PartFault } from '../ports/admin-store.ts'
+import { ALL_DIGITS, databaseName } from '../ports/part-store.ts'
+import type { IssuerPart } from '../ports/records.ts'
+
+/** @param states of all databases @param isAll every database is among them */
+export function findPartFaults(states: readonly IssuerState[], isAll: boolean): PartFault[] {
+  return [
+    ...twice(states, ({ ski }) => ski, 'for the same CA'),
+    ...twice(states, ({ name }) => name, 'of the same name'),
+    ...[...Map.groupBy(states, ({ id }) => id).values()].flatMap((parts) => [
+      ...differing(parts),
+      ...(isAll ? unclaimed(parts) : []),
+    ]),
+  ]
+}
+
+/** Two who added it at the same moment, each in another database: nothing locks them both. */
+function twice(
+  states: readonly IssuerState[],
+  keyOf: (state: IssuerState) => string | undefined,
+  what: string,
+): PartFault[] {
+  return [...Map.groupBy(states, keyOf).values()].flatMap((same) => {
+    const other = same.find(({ id }) => id !== same[0]?.id)
+    if (other === undefined || !same[0]?.enabled || !other.enabled) return []
+    const names = [same[0], other].map(({ id, parts }) => `${id} in ${namesOf(parts)}`).join(' and ')
+    return {
+      code: 'issuerTwice' as const,
+      issuer: other.name,
+      message: `there are two issuers ${what}: ${names}. Either may answer, and knows only its own certificates`,
+      step: `record in one of them what the other has, then: edge-ocsp issuer set ${other.id} --rename ${other.name}-unused && edge-ocsp issuer disable ${other.id}`,
+    }
+  })
+}
+
+function differing(parts: readonly IssuerState[]): PartFault[] {
+  const [first] = parts
+  if (first === undefined || parts.every(({ configuration }) => configuration === first.configuration))
+    return []
+  return [
+    {
+      code: 'partsDiffer',
+      issuer: first.name,
+      message: `issuer ${first.name} is not configured alike in ${namesOf(parts.flatMap((one) => one.parts ?? []))}: a change of it was not completed`,
+      step: 'repeat the last command that failed: issuer add, issuer set, responder add, responder retire, compromise or finalize',
+    },
+  ]
+}
+
+function unclaimed(states: readonly IssuerState[]): PartFault[] {
+  const parts = states.flatMap((one) => one.parts ?? [])
+  const away = parts.reduce((mask, part) => mask & part.away, ALL_DIGITS)
+  const [first] = states
+  if (first === undefined || away === 0) return []
+  return [
+    {
+      code: 'digitsUnclaimed',
+      issuer: first.name,
+      message: `issuer ${first.name}: no database has the certificates whose hash begins with ${digitsOf(away)}; they are answered tryLater`,
+      step: 'repeat the issuer add that was not completed, with the same --databases; or add the binding of the database that is missing',
+    },
+  ]
+}
+
+function namesOf(parts: readonly IssuerPart[] = []): string {
+  return parts.map(({ database }) => databaseName(database)).join(', ')
+}
+
+function digitsOf(mask: number): string {
+  return [...'0123456789abcdef'].filter((_, digit) => (mask >> digit) & 1).join(', ')
+}
