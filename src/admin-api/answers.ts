@@ -107,6 +107,16 @@ export const Responder = z.object({
   certificate: z.optional(z.string()),
 })
 
+/** What one of several databases has of an issuer. */
+export const IssuerShare = z.object({
+  database: z.number(),
+  /** The hex digits with which the hashes of its serials begin, such as `0-7`; empty: none. */
+  digits: z.string(),
+  /** Another may have the newer claim to them; this one has. */
+  moving: z.boolean(),
+  fresh: z.boolean(),
+})
+
 export const Issuer = z.object({
   id: z.number(),
   name: z.string(),
@@ -125,6 +135,10 @@ export const Issuer = z.object({
   /** Since when responses are final and the record stands still; null: they are not. */
   finalAt: z.nullable(Time),
   responders: z.array(Responder),
+  /** Where there are several databases, or another had some of it: what each has. */
+  databases: z.optional(z.array(IssuerShare)),
+  /** The databases do not have the same configuration of it: the last change was not completed. */
+  partsDiffer: z.optional(z.literal(true)),
 })
 
 export const IssuerList = z.object({ issuers: z.array(Issuer) })
@@ -239,7 +253,12 @@ export const AuditRow = z.object({
   revision: z.number(),
   detail: z.record(z.string(), z.unknown()),
 })
-export const AuditList = z.object({ rows: z.array(AuditRow), next: z.nullable(z.number()) })
+export const AuditList = z.object({
+  rows: z.array(AuditRow),
+  next: z.nullable(z.number()),
+  /** Where there are several: each has an audit of its own. */
+  databases: z.optional(z.array(z.number())),
+})
 
 /** A reason not to be ready, and the step that ends it. */
 export const Problem = z.object({
@@ -275,10 +294,14 @@ export const IssuerStatus = z.object({
   added: z.number(),
   oldestThisUpdate: z.nullable(Time),
   nearestNextUpdate: z.nullable(Time),
+  /** As of Issuer. */
+  databases: z.optional(z.array(IssuerShare)),
 })
 
 export const Run = z.object({
   job: z.string(),
+  /** Of several. */
+  database: z.optional(z.number()),
   finishedAt: Time,
   ok: z.boolean(),
   built: z.number(),
@@ -302,8 +325,22 @@ export const Status = z.extend(Readiness, {
   /** Segments of older changes, and how many are in them. */
   overlaySegments: z.number(),
   overlaySegmentItems: z.number(),
-  /** The last run of each job. */
+  /** The last run of each job, in each database. */
   runs: z.array(Run),
+  /** Where there are several. Sums are then of those that answer, and what was published is of the one furthest behind. */
+  databases: z.optional(
+    z.array(
+      z.object({
+        database: z.number(),
+        /** Its binding. */
+        name: z.string(),
+        up: z.boolean(),
+        slotsDue: z.number(),
+        lastPublishedAt: z.nullable(Time),
+        rootVersion: z.number(),
+      }),
+    ),
+  ),
   counters: z.record(z.string(), z.number()),
   /** Re-signing over a queue; null: there never was one. */
   queue: z.nullable(

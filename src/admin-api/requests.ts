@@ -29,6 +29,9 @@ export const MAX_REQUESTORS = 8
 /** Hundred years: CAs of qualified certificates keep status for ten years after expiry, and some for longer (R4.50). */
 export const MAX_RETAIN_SECONDS = 3_155_760_000
 
+/** 0 = the binding DB, n = DB_n. */
+const Database = z.int().check(z.gte(0), z.lte(15))
+
 const seconds = z.int().check(z.gte(0), z.lte(315_360_000))
 
 /** Every field is optional: what is missing keeps its value, or takes the default when the issuer is new. */
@@ -81,6 +84,11 @@ export const IssuerInput = z.strictObject({
   policy: z.optional(PolicyInput),
   /** Adds the first responder in the same call: nothing is recorded when it is refused. */
   responder: z.optional(ResponderInput),
+  /**
+   * Where there are several databases, those that share its certificates: the sixteen hex digits that the hash of a serial can
+   * begin with are dealt to them evenly, the lowest to the first. Default: 0. A call that fails half-way is completed by repeating it.
+   */
+  databases: z.optional(z.array(Database).check(z.minLength(1), z.maxLength(16))),
 })
 
 export const IssuerPatch = z.strictObject({
@@ -167,6 +175,8 @@ export const CanaryInput = z.strictObject({
 export const AuditQuery = z.strictObject({
   after: z.optional(z.coerce.number().check(z.int(), z.gte(0))),
   limit: z.optional(z.coerce.number().check(z.int(), z.gte(1), z.lte(1000))),
+  /** Each has an audit of its own, with ids of its own. Default: 0. */
+  database: z.optional(z.coerce.number().check(z.int(), z.gte(0), z.lte(15))),
 })
 
 export type PolicyInput = z.input<typeof PolicyInput>

@@ -11,6 +11,8 @@ const MAX_LINE_BYTES = 1_048_576
 
 /** A row with what names its issuer outside of the database it was made in. */
 export const AuditLine = z.extend(AuditRow, {
+  /** Where there are several; ids are its own. */
+  database: z.optional(z.number()),
   issuerName: z.optional(z.string()),
   issuerSki: z.optional(z.string()),
 })
@@ -34,6 +36,9 @@ const STATUSES = ['good', 'revoked', 'hold', 'released'] as const
 
 export interface FinalState {
   readonly id: number
+  readonly database: number
+  /** The issuer's sequence after the change. */
+  readonly revision: number
   readonly serial: string
   /** `issued`: reserved before, and good now. */
   readonly status: 'revoked' | 'hold' | 'released' | 'reserved' | 'issued'
@@ -102,11 +107,16 @@ function collect(issuer: Collected, change: AuditChange): void {
   else if ('compromisedAt' in change)
     issuer.compromisedAt = Math.min(change.compromisedAt, issuer.compromisedAt ?? change.compromisedAt)
   else {
-    const { serial, id } = change.state
+    const { serial } = change.state
     const known = issuer.certificates.get(serial)
-    // By id, not by place: exports may overlap or be joined in any order.
-    if (known === undefined || known.id < id) issuer.certificates.set(serial, change.state)
+    // Not by place: exports may overlap or be joined in any order.
+    if (known === undefined || isOlder(known, change.state)) issuer.certificates.set(serial, change.state)
   }
+}
+
+/** A certificate may have moved to another database, where ids are others: sequences follow the clock everywhere. */
+function isOlder(one: FinalState, other: FinalState): boolean {
+  return one.database === other.database ? one.id < other.id : one.revision < other.revision
 }
 
 /** @returns undefined for rows about something else. @throws Error that says what is wrong */
@@ -123,7 +133,7 @@ function parseAuditLine(text: string): AuditChange | undefined {
     return { issuer, isFinal: true }
   }
   if (serial === null || !action.startsWith('certificate.')) return undefined
-  const state = readState(line.data.id, action, serial, detail)
+  const state = readState(line.data, serial)
   return state === undefined ? undefined : { issuer, state }
 }
 
@@ -134,7 +144,10 @@ function readEnd(action: string, detail: unknown): number {
 }
 
 /** @returns undefined for a certificate that only ever was good */
-function readState(id: number, action: string, serial: string, detail: unknown): FinalState | undefined {
+function readState(
+  { id, action, detail, database = 0, revision }: AuditLine,
+  serial: string,
+): FinalState | undefined {
   const change = ChangeDetail.safeParse(detail)
   const status = change.success ? statusOf(action, change.data.to) : undefined
   if (!change.success || status === undefined) throw new RangeError(`${action} without the status it led to`)
@@ -144,6 +157,8 @@ function readState(id: number, action: string, serial: string, detail: unknown):
   const reasonName = reason === undefined || reason === null ? undefined : crlReasonName(reason)
   return {
     id,
+    database,
+    revision,
     serial,
     status,
     ...(isTime(revocationTime) && isEnded ? { revocationTime } : {}),

@@ -43,10 +43,22 @@ export function describeIssuer(issuer: Issuer): string[] {
       ],
       ['Algorithm', policy.algorithm ?? undefined],
       ['Certificate at', issuer.certificatePath],
+      ['Databases', describeShares(issuer)],
       ['Responders', issuer.responders.length === 0 ? 'none' : undefined],
     ]),
     ...describeResponders(issuer.responders),
   ]
+}
+
+/** "0: 0-7; 1: 8-f (fresh)": the digits that the hashes of the serials there begin with. */
+function describeShares({ databases, partsDiffer }: Issuer): string | undefined {
+  if (databases === undefined) return undefined
+  const shares = databases.map(({ database, digits, moving, fresh }) => {
+    const states = [...(moving ? ['moving'] : []), ...(fresh ? ['fresh'] : [])].join(', ')
+    return `${database}: ${digits === '' ? 'none' : digits}${states === '' ? '' : ` (${states})`}`
+  })
+  const differ = partsDiffer === true ? '; not configured alike: repeat the last change' : ''
+  return `${shares.join('; ')}${differ}`
 }
 
 /** The responder leaves the subject out where it would have to load its X.509 code for it. */

@@ -2,6 +2,7 @@
 import type { ErrorBody, ErrorCode, Finding } from '../admin-api/contract.ts'
 import { ConflictError, IssuerStateError, NotFoundError } from '../ports/admin-store.ts'
 import { SigningError, StorageError } from '../ports/errors.ts'
+import { ShardError } from '../ports/part-store.ts'
 
 export type AdminStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 422 | 500 | 503
 
@@ -38,6 +39,12 @@ const STORAGE_HINTS: Record<StorageError['reason'], string> = {
   notSetUp: 'apply the migrations: wrangler d1 migrations apply DB --remote',
 }
 
+const CONFLICT_HINTS: Record<ConflictError['field'], string> = {
+  name: 'choose another name',
+  ski: 'this certificate is known already: change that issuer',
+  databases: 'name databases that there are, each once: edge-ocsp status shows them',
+}
+
 const STATE_HINTS: Record<IssuerStateError['state'], string> = {
   final: 'that cannot be taken back: its last responses are out, and stay valid',
   frozen: 'thaw it first: edge-ocsp issuer thaw, or POST .../thaw',
@@ -48,7 +55,9 @@ const STATE_HINTS: Record<IssuerStateError['state'], string> = {
 export function toAdminError(error: unknown): AdminError {
   if (error instanceof AdminError) return error
   if (error instanceof StorageError) {
-    return new AdminError(503, 'storageUnavailable', `the record could not be used (${error.reason})`, {
+    const message =
+      error instanceof ShardError ? error.message : `the record could not be used (${error.reason})`
+    return new AdminError(503, 'storageUnavailable', message, {
       hint: STORAGE_HINTS[error.reason],
       headers: { 'Retry-After': '5' },
     })
@@ -60,8 +69,7 @@ export function toAdminError(error: unknown): AdminError {
     })
   }
   if (error instanceof ConflictError) {
-    const hint =
-      error.field === 'name' ? 'choose another name' : 'this certificate is known already: change that issuer'
+    const hint = CONFLICT_HINTS[error.field]
     return new AdminError(409, 'conflict', error.message, { field: error.field, hint })
   }
   if (error instanceof IssuerStateError)

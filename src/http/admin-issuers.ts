@@ -39,14 +39,16 @@ async function freeName(deps: AdminDeps, view: CertificateView, ski: string): Pr
 
 async function newIssuer(
   deps: AdminDeps,
-  input: { name?: string | undefined },
+  input: Pick<z.output<typeof ADMIN_ROUTES.addIssuer.request>, 'name' | 'databases'>,
   view: CertificateView,
   policy: IssuerPolicy,
 ): Promise<NewIssuer> {
   const { issuerHashes, subjectKeyIdentifierHex } = await import('../x509/index.ts')
   const [hashes, ski] = await Promise.all([issuerHashes(view), subjectKeyIdentifierHex(view)])
+  // A name that was chosen by us in the first attempt is not chosen anew when it is repeated.
+  const known = input.databases === undefined ? undefined : await deps.store.findIssuer(ski)
   return {
-    name: input.name ?? (await freeName(deps, view, ski)),
+    name: input.name ?? known?.name ?? (await freeName(deps, view, ski)),
     ski,
     certificate: view.der,
     hashes,
@@ -54,6 +56,7 @@ async function newIssuer(
     notAfter: view.notAfter,
     policy,
     enabled: true,
+    databases: input.databases,
   }
 }
 

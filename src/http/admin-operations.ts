@@ -4,16 +4,18 @@ import type * as answer from '../admin-api/contract.ts'
 import { ADMIN_PREFIX, ADMIN_ROUTES, AuditQuery, formatTime } from '../admin-api/contract.ts'
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { Globals, IssuerOutline, IssuerState } from '../ports/admin-store.ts'
+import { databaseName } from '../ports/part-store.ts'
 import { checkInput, readInput } from './admin-body.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { openAPIDocument } from './admin-openapi.ts'
 import { mount, publishNow, requireIssuer } from './admin-routes.ts'
-import { isUsable } from './admin-views.ts'
+import { isUsable, sharesView } from './admin-views.ts'
 import { findProblems } from './health.ts'
 
 const AUDIT_LIMIT = 100
 
 const timeOrNull = (time: UnixSeconds | undefined) => (time === undefined ? null : formatTime(time))
+const timeOfMs = (ms: number) => (ms === 0 ? null : formatTime(Math.floor(ms / 1000)))
 
 function issuerStatus(
   state: IssuerState,
@@ -39,18 +41,32 @@ function issuerStatus(
     added: state.added,
     oldestThisUpdate: timeOrNull(state.oldestThisUpdate),
     nearestNextUpdate: timeOrNull(state.nearestNextUpdate),
+    ...sharesView(state),
   }
 }
 
 function queueStatus({ fanOut }: Globals): answer.Status['queue'] {
   if (fanOut === undefined) return null
   const { waiting, building, due, planned, messages, plannedMs, handledMs, deadMs } = fanOut
-  const time = (ms: number) => (ms === 0 ? null : formatTime(Math.floor(ms / 1000)))
   return {
     ...{ waiting, building, due, planned, messages },
-    plannedAt: time(plannedMs),
-    handledAt: time(handledMs),
-    deadAt: time(deadMs),
+    plannedAt: timeOfMs(plannedMs),
+    handledAt: timeOfMs(handledMs),
+    deadAt: timeOfMs(deadMs),
+  }
+}
+
+function databasesStatus({ databases }: Globals): Pick<answer.Status, 'databases'> {
+  if (databases === undefined) return {}
+  return {
+    databases: databases.map(({ database, fault, schema, slotsDue, publisher }) => ({
+      database,
+      name: databaseName(database),
+      up: fault === undefined && schema,
+      slotsDue,
+      lastPublishedAt: timeOfMs(publisher.publishedAtMs),
+      rootVersion: publisher.version,
+    })),
   }
 }
 
@@ -82,8 +98,7 @@ export function mountOperations(app: Hono, deps: AdminDeps): void {
       slotsDue: globals.slotsDue,
       oldestThisUpdate: timeOrNull(globals.oldestThisUpdate),
       nearestNextUpdate: timeOrNull(globals.nearestNextUpdate),
-      lastPublishedAt:
-        publisher.publishedAtMs > 0 ? formatTime(Math.floor(publisher.publishedAtMs / 1000)) : null,
+      lastPublishedAt: timeOfMs(publisher.publishedAtMs),
       rootVersion: publisher.version,
       overlayItems: globals.overlayItems,
       overlaySegments: globals.overlaySegments,
@@ -97,7 +112,9 @@ export function mountOperations(app: Hono, deps: AdminDeps): void {
         failed: run.failed,
         remaining: run.remaining,
         ...(run.error !== undefined && { error: run.error }),
+        ...(run.database !== undefined && { database: run.database }),
       })),
+      ...databasesStatus(globals),
       counters: { ...globals.counters },
       queue: queueStatus(globals),
       signing: signingRate(globals),
@@ -131,8 +148,8 @@ export function mountOperations(app: Hono, deps: AdminDeps): void {
   mount(app, deps, 'publish', () => publishNow(deps))
 
   mount(app, deps, 'audit', async ({ query }) => {
-    const { after = 0, limit = AUDIT_LIMIT } = checkInput(query(), AuditQuery)
-    const rows = await store.audit(after, limit)
+    const { after = 0, limit = AUDIT_LIMIT, database } = checkInput(query(), AuditQuery)
+    const rows = await store.audit(after, limit, database)
     return {
       rows: rows.map((row) => ({
         id: row.id,
@@ -144,6 +161,7 @@ export function mountOperations(app: Hono, deps: AdminDeps): void {
         detail: { ...row.detail },
       })),
       next: rows.length < limit ? null : (rows.at(-1)?.id ?? null),
+      ...(store.databases && { databases: [...store.databases] }),
     }
   })
 

@@ -53,7 +53,8 @@ export function mountResponders(app: Hono, deps: AdminDeps): void {
     const { readCertificate } = await import('../x509/index.ts')
     const signer = { view: readCertificate(before.certificate), ski: before.ski }
     const prepared = await prepareResponder(input, signer, before.policy.profile, now, deps)
-    const known = sameResponder(before, prepared.record)
+    // Where it is not in all databases yet, it is added to the others.
+    const known = before.partsDiffer ? undefined : sameResponder(before, prepared.record)
     if (known !== undefined) {
       throw new AdminError(409, 'conflict', `this certificate and key are responder ${known} already`, {
         field: 'certificate',

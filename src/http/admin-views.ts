@@ -85,7 +85,30 @@ export function issuerView(issuer: IssuerRecord, now: UnixSeconds, subject?: str
     compromisedAt: issuer.compromisedAt === undefined ? null : formatTime(issuer.compromisedAt),
     finalAt: issuer.finalAt === undefined ? null : formatTime(issuer.finalAt),
     responders: issuer.responders.map((responder) => responderView(responder, issuer, now)),
+    ...sharesView(issuer),
+    ...(issuer.partsDiffer && { partsDiffer: true as const }),
   }
+}
+
+/** Nothing where everything is in one database. */
+export function sharesView({ parts }: Pick<IssuerRecord, 'parts'>): Pick<answer.Issuer, 'databases'> {
+  return parts === undefined
+    ? {}
+    : {
+        databases: parts.map(({ database, away, moving, fresh }) => ({
+          ...{ database, digits: digitsOf(~away), moving, fresh },
+        })),
+      }
+}
+
+/** `0-3,8`: digits next to each other as a range. */
+function digitsOf(mask: number): string {
+  const has = [...'0123456789abcdef'].map((digit, i) => ((mask >> i) & 1 ? digit : ' ')).join('')
+  return has
+    .split(/ +/)
+    .filter((run) => run !== '')
+    .map((run) => (run.length === 1 ? run : `${run[0]}-${run.at(-1)}`))
+    .join(',')
 }
 
 export function certificateView(row: CertificateRow, issuer: IssuerRecord): answer.Certificate {

@@ -6,6 +6,7 @@ import { NO_END, type UnixSeconds } from '../asn1/generalized-time.ts'
 import type { AdminStore, Globals, IssuerOutline, IssuerState } from '../ports/admin-store.ts'
 import type { CanaryStore } from '../ports/canary-store.ts'
 import { StorageError } from '../ports/errors.ts'
+import { databaseName } from '../ports/part-store.ts'
 import type { Clock } from '../ports/ports.ts'
 import { evaluations } from '../x509/evaluations.ts'
 import { canaryMetrics, formatMetrics } from './metrics.ts'
@@ -125,11 +126,28 @@ function responseProblem(issuer: IssuerOutline, state: IssuerState, now: UnixSec
 
 function cronProblem(globals: Globals, now: UnixSeconds): Problem[] {
   const step = 'check the cron trigger "* * * * *" in wrangler.toml and the log of the scheduled handler'
-  const run = globals.lastRuns.find(({ job }) => job === CRON_JOB)
-  if (run === undefined) return [{ code: 'cronNeverRan', message: 'the cron job has not run yet', step }]
-  const age = now - Math.floor(run.finishedMs / 1000)
+  const runs = globals.lastRuns.filter(({ job }) => job === CRON_JOB)
+  const wanted = globals.databases?.filter(({ fault }) => fault === undefined).length ?? 1
+  if (runs.length < wanted) return [{ code: 'cronNeverRan', message: 'the cron job has not run yet', step }]
+  const age = now - Math.floor(Math.min(...runs.map(({ finishedMs }) => finishedMs)) / 1000)
   if (age <= CRON_LATE_SECONDS) return []
   return [{ code: 'cronLate', message: `the cron job ran last ${age} s ago`, step }]
+}
+
+/** Of several databases: those that are away, and what does not fit together. */
+function databaseProblems({ databases = [], faults = [] }: Globals): Problem[] {
+  return [
+    ...databases.flatMap(({ database, fault }) => (fault === undefined ? [] : unreadable(fault, database))),
+    ...faults,
+  ]
+}
+
+function unreadable(fault: StorageError['reason'], database: number): Problem {
+  return {
+    code: 'storageUnavailable',
+    message: `the record in ${databaseName(database)} cannot be read (${fault})`,
+    step: `check the D1 binding ${databaseName(database)}, its region and its limits`,
+  }
 }
 
 function publisherProblem(globals: Globals, boundSeconds: number, nowMs: number): Problem[] {
@@ -185,9 +203,13 @@ export function findProblems(reading: Reading, config: HealthConfig, nowMs: numb
   const byID = new Map(signing.map((issuer) => [issuer.id, issuer]))
   const secrets = secretProblems(config, signing, issuers.length - signing.length)
   if (!globals.schema) {
-    const message = 'the database has no schema'
+    const without = globals.databases?.filter(({ schema }) => !schema) ?? [{ database: 0 }]
     return [
-      { code: 'migrationsMissing', message, step: 'wrangler d1 migrations apply DB --remote' },
+      ...without.map(({ database }) => ({
+        code: 'migrationsMissing',
+        message: `the database ${database === 0 ? '' : `${databaseName(database)} `}has no schema`,
+        step: `wrangler d1 migrations apply ${databaseName(database)} --remote`,
+      })),
       ...secrets,
     ]
   }
@@ -212,7 +234,7 @@ export function findProblems(reading: Reading, config: HealthConfig, nowMs: numb
     }
     problems.push(...responderProblem(issuer, now), ...responseProblem(issuer, state, now))
   }
-  problems.push(...queueProblems(globals, nowMs))
+  problems.push(...databaseProblems(globals), ...queueProblems(globals, nowMs))
   problems.push(...cronProblem(globals, now), ...publisherProblem(globals, config.boundSeconds, nowMs))
   return problems
 }

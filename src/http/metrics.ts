@@ -3,8 +3,9 @@
  * metric: it stands in the log. No client address and no serial number ever appears.
  */
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import type { Globals, IssuerState } from '../ports/admin-store.ts'
+import type { DatabaseState, Globals, IssuerState, RunRecord } from '../ports/admin-store.ts'
 import type { Canary } from '../ports/canary-store.ts'
+import { databaseName } from '../ports/part-store.ts'
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number]
 
@@ -112,6 +113,33 @@ function fanOutMetrics({ fanOut }: Globals, nowMs: number): string[] {
   ]
 }
 
+function jobOf({ job, database }: RunRecord): Record<string, string> {
+  return database === undefined ? { job } : { job, database: databaseName(database) }
+}
+
+/** Nothing where there is one database. */
+function databaseMetrics({ databases = [] }: Globals, age: (ms: number) => number): string[] {
+  const each = (name: string, help: string, value: (state: DatabaseState) => number, all = databases) =>
+    metric(
+      name,
+      'gauge',
+      help,
+      all.map((state) => [{ database: databaseName(state.database) }, value(state)]),
+    )
+  const read = databases.filter(({ fault }) => fault === undefined)
+  const published = read.filter(({ publisher }) => publisher.publishedAtMs > 0)
+  return [
+    each('database_up', '1 when the database answers.', ({ fault }) => (fault === undefined ? 1 : 0)),
+    each('database_slots_due', 'Bundles to be signed anew.', ({ slotsDue }) => slotsDue, read),
+    each(
+      'database_root_age_seconds',
+      'Time since the last overlay root of the database was put.',
+      ({ publisher }) => age(publisher.publishedAtMs),
+      published,
+    ),
+  ]
+}
+
 /** @param ready whether /readyz says yes */
 export function formatMetrics(globals: Globals, boundSeconds: number, nowMs: number, ready: boolean): string {
   const { publisher, lastRuns, counters } = globals
@@ -144,20 +172,21 @@ export function formatMetrics(globals: Globals, boundSeconds: number, nowMs: num
       'job_last_run_age_seconds',
       'gauge',
       'Time since the last run of a job ended.',
-      lastRuns.map((run) => [{ job: run.job }, age(run.finishedMs)]),
+      lastRuns.map((run) => [jobOf(run), age(run.finishedMs)]),
     ),
     metric(
       'job_last_run_ok',
       'gauge',
       '1 when the last run of a job ended well.',
-      lastRuns.map((run) => [{ job: run.job }, run.ok ? 1 : 0]),
+      lastRuns.map((run) => [jobOf(run), run.ok ? 1 : 0]),
     ),
     metric(
       'job_last_run_remaining',
       'gauge',
       'Bundles that the last run of a job left due.',
-      lastRuns.map((run) => [{ job: run.job }, run.remaining]),
+      lastRuns.map((run) => [jobOf(run), run.remaining]),
     ),
+    ...databaseMetrics(globals, age),
     ...issuerMetrics(globals, nowMs),
     ...fanOutMetrics(globals, nowMs),
     ...Object.entries(counters).map(([name, value]) =>

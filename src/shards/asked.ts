@@ -51,10 +51,12 @@ export function valuesOf<T>({ answers, faults }: Asked<T>): T[] {
 
 /** An error that names who did not answer. @param what else the operator has to know */
 export function unreached(faults: readonly Fault[], what = 'nothing was changed'): ShardError {
-  const names = faults
-    .map(({ shard, error }) => `${databaseName(shard.database)} (${error.message})`)
-    .join(', ')
-  return new ShardError(`${names}: ${what}`, { cause: faults[0]?.error })
+  const names = faults.map(({ shard, error }) => {
+    // A driver's message may quote anything.
+    const why = error instanceof ShardError ? error.message : error.reason
+    return `${databaseName(shard.database)} (${why})`
+  })
+  return new ShardError(`${names.join(', ')}: ${what}`, { cause: faults[0]?.error })
 }
 
 /** Parts of one issuer, the lowest database first. */

@@ -46,7 +46,7 @@ test('GET /openapi.json has every route, its body, its answer and its parameters
       })
     const parameters = at(found, 'parameters')
     expect(Array.isArray(parameters) ? parameters.length : 0).toBe(
-      (route.path.match(/\{/g)?.length ?? 0) + (route.query === undefined ? 0 : 2),
+      (route.path.match(/\{/g)?.length ?? 0) + (route.query === undefined ? 0 : 3),
     )
   }
 })

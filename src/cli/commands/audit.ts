@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createReadStream, existsSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
+import type { Issuer } from '../../admin-api/contract.ts'
 import { type AuditLine, collectFinalStates } from '../audit-lines.ts'
 import { type ReplaySummary, replay } from '../audit-replay.ts'
 import { fileReason } from '../certificate.ts'
@@ -13,6 +14,7 @@ import { startProgress } from '../progress.ts'
 
 interface ExportOptions extends CommonOptions {
   readonly after?: number
+  readonly database?: number
 }
 
 const PAGE_ROWS = 1000
@@ -30,11 +32,16 @@ function exportCommand(): Command {
   return adminLeaf(
     'export',
     'print the audit as JSON lines, oldest first',
-    ['audit export > audit.jsonl', 'audit export --after 41200 >> audit.jsonl'],
+    [
+      'audit export > audit.jsonl',
+      'audit export --after 41200 >> audit.jsonl',
+      'audit export --database 1 --after 3100 >> audit-1.jsonl',
+    ],
     'Keep it outside of the database: after a restore, "audit replay" brings back the revocations that were lost.\nThe last line on stderr names the --after of the next export.',
   )
     .option('--after <id>', 'only rows after this one', parseId)
-    .action((options: ExportOptions) => run(options, (context) => exportAudit(context, options.after ?? 0)))
+    .option('--database <number>', 'only of this database (default: of all)', parseId)
+    .action((options: ExportOptions) => run(options, (context) => exportAudit(context, options)))
 }
 
 function parseId(text: string): number {
@@ -43,20 +50,42 @@ function parseId(text: string): number {
   return Number(text)
 }
 
-async function exportAudit({ client, output }: Context, start: number): Promise<ExitCode> {
+async function exportAudit(context: Context, { after = 0, database }: ExportOptions): Promise<ExitCode> {
+  const { client } = context
   const { issuers } = await client.call('listIssuers')
   const byId = new Map(issuers.map((issuer) => [issuer.id, issuer]))
+  if (database !== undefined) return exportOne(context, byId, after, database)
+  const { databases } = await client.callPatiently('audit', { query: { limit: 1 } })
+  if (databases === undefined) return exportOne(context, byId, after, undefined)
+  if (after > 0)
+    throw usageError(
+      'each database has ids of its own: --after needs --database',
+      `There are the databases ${databases.join(', ')}; export each with its own --after.`,
+    )
+  for (const one of databases) await exportOne(context, byId, 0, one)
+  return EXIT.good
+}
+
+/** @param database undefined: there is only one */
+async function exportOne(
+  { client, output }: Context,
+  byId: ReadonlyMap<number, Issuer>,
+  start: number,
+  database: number | undefined,
+): Promise<ExitCode> {
+  const where = database === undefined ? {} : { database }
   let last = start
   let count = 0
   for (let after: number | null = start; after !== null; ) {
     const page: { rows: readonly AuditLine[]; next: number | null } = await client.callPatiently('audit', {
-      query: { after, limit: PAGE_ROWS },
+      query: { after, limit: PAGE_ROWS, ...where },
     })
     for (const row of page.rows) {
       // An id means something in this database alone; the key identifier in any.
       const issuer = row.issuer === null ? undefined : byId.get(row.issuer)
       await writeLine({
         ...row,
+        ...where,
         ...(issuer === undefined ? {} : { issuerName: issuer.name, issuerSki: issuer.ski }),
       })
       last = row.id
@@ -64,7 +93,10 @@ async function exportAudit({ client, output }: Context, start: number): Promise<
     }
     after = page.next
   }
-  output.note(`${formatCount(count, 'row')}; go on later with: edge-ocsp audit export --after ${last}`)
+  const option = database === undefined ? '' : ` --database ${database}`
+  output.note(
+    `${formatCount(count, 'row')}; go on later with: edge-ocsp audit export${option} --after ${last}`,
+  )
   return EXIT.good
 }
 

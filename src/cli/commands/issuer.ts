@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Issuer, ResponderInput } from '../../admin-api/contract.ts'
 import { formatPEM } from '../../pkix/pem.ts'
 import { loadCertificate } from '../certificate.ts'
@@ -15,6 +15,7 @@ import { patch, printChange, switchCommands } from './issuer-switches.ts'
 interface AddOptions extends CommonOptions, PolicyOptions, ResponderOptions {
   readonly cert: string
   readonly name?: string
+  readonly databases?: readonly number[]
 }
 
 interface SetOptions extends CommonOptions, PolicyOptions, AlgorithmOption {
@@ -38,14 +39,26 @@ function addCommand(): Command {
       'issuer add --cert issuer.pem --responder-cert ocsp.pem --responder-key ocsp.key --name demo',
       'issuer add --cert ca.pem --sign-with-ca --key ca.key --validity 7d',
       'issuer add --cert ca.pem --responder-cert ocsp.pem --secret-name OCSP_KEY --profile public-trust',
+      'issuer add --cert ca.pem --sign-with-ca --key ca.key --databases 0,1',
     ],
     'The private key is sent to the responder, which keeps it encrypted (custody "wrapped"); with --secret-name it stays a Worker secret.',
   )
     .requiredOption('--cert <file>', 'certificate of the CA (PEM or DER)')
     .option('--name <name>', 'short name, a-z 0-9 and - (default: made of the common name)')
+    .option(
+      '--databases <numbers>',
+      'databases that share its certificates, 0 = DB, 1 = DB_1 ... (default: 0)',
+      parseDatabases,
+    )
   addResponderOptions(command, 'issuer')
   addPolicyOptions(command, 'add')
   return command.action((options: AddOptions) => run(options, (context) => add(context, options)))
+}
+
+function parseDatabases(text: string): number[] {
+  if (!/^\d{1,2}(,\d{1,2})*$/.test(text))
+    throw new InvalidArgumentError('Expected numbers of databases with commas between them, such as 0,1.')
+  return text.split(',').map(Number)
 }
 
 async function add(context: Context, options: AddOptions): Promise<ExitCode> {
@@ -58,6 +71,7 @@ async function add(context: Context, options: AddOptions): Promise<ExitCode> {
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(policy === undefined ? {} : { policy }),
       ...(responder === undefined ? {} : { responder }),
+      ...(options.databases === undefined ? {} : { databases: [...options.databases] }),
     },
   })
   return printChange(context, change, `added ${change.issuer.name}`, responder === undefined)

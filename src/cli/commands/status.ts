@@ -36,7 +36,13 @@ function describeStatus(url: string, status: Status): string[] {
       ['Oldest response', ago(status.oldestThisUpdate)],
       ['First to expire', ahead(status.nearestNextUpdate)],
       ['Published', ago(status.lastPublishedAt)],
-      ...status.runs.map((last) => [`Last ${last.job}`, describeRun(last)] as const),
+      ...status.runs.map(
+        (last) =>
+          [
+            `Last ${last.job}${last.database === undefined ? '' : ` in ${last.database}`}`,
+            describeRun(last),
+          ] as const,
+      ),
       ['Bound', formatDuration(status.boundSeconds)],
     ]),
     ...status.problems.flatMap((problem) => [
@@ -46,7 +52,23 @@ function describeStatus(url: string, status: Status): string[] {
     ...(status.issuers.length === 0
       ? ['no issuers yet: edge-ocsp issuer add --cert issuer.pem ...']
       : describeIssuers(status)),
+    ...describeDatabases(status, ago),
   ]
+}
+
+/** Nothing where there is one. */
+function describeDatabases({ databases }: Status, ago: (time: string | null) => string): string[] {
+  if (databases === undefined) return []
+  return formatTable(
+    ['DATABASE', 'BINDING', 'STATE', 'DUE', 'PUBLISHED'],
+    databases.map(({ database, name, up, slotsDue, lastPublishedAt }) => [
+      String(database),
+      name,
+      up ? 'up' : 'away',
+      String(slotsDue),
+      ago(lastPublishedAt),
+    ]),
+  )
 }
 
 function describeQueue(
