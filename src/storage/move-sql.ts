@@ -14,7 +14,7 @@ const PURGE_ROWS = 2_000
 const next = (now: string) => `max(seq + 1, ${now} * 1000)`
 
 /** Digits that a slot holds: one, or 16 >> k of them when k < 4. 0 = none of the mask. */
-const holds = (mask: string, k: string, slot: string) =>
+export const holds = (mask: string, k: string, slot: string) =>
   `(((${mask}) >> (${slot} >> (${k} - 4))) & ((1 << (1 << max(0, 4 - ${k}))) - 1))`
 
 const OPEN = 'issuer = ?1 AND ended_ms = 0'

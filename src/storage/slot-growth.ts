@@ -5,7 +5,15 @@
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { MAX_K } from '../bundle/slot.ts'
 import { type Database, numberIn, query, transact } from './database.ts'
+import { holds } from './move-sql.ts'
 import { SPLIT_BYTES, SPLIT_MIN_ENTRIES, TARGET_ENTRIES } from './slot-rules.ts'
+
+/** Digits that are here, or arriving: there are slots for no others. */
+const HELD = '~away | arriving'
+/** How many slots there are for these. */
+const countHeld = (k: string) => `(
+    SELECT count(DISTINCT value >> max(0, 4 - ${k})) << max(0, ${k} - 4)
+    FROM json_each('[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]') WHERE ((${HELD}) >> value) & 1)`
 
 /** 2^24 rows in one statement are the worst case. */
 const TIMEOUT_MS = 30_000
@@ -27,7 +35,8 @@ const MAKE_SLOTS = `
   INSERT INTO slots (issuer, k, slot, changed_seq)
   WITH RECURSIVE n (slot) AS (SELECT 0 UNION ALL SELECT slot + 1 FROM n WHERE slot + 1 < (1 << ?2))
   SELECT i.id, i.k_next, n.slot, i.growth_seq FROM issuers i CROSS JOIN n
-  WHERE i.id = ?1 AND i.k_next = ?2 AND NOT EXISTS (SELECT 1 FROM slots WHERE issuer = ?1 AND k = ?2)`
+  WHERE i.id = ?1 AND i.k_next = ?2 AND NOT EXISTS (SELECT 1 FROM slots WHERE issuer = ?1 AND k = ?2)
+    AND ${holds(HELD, '?2', 'n.slot')} <> 0`
 const AUDIT_START = `
   INSERT INTO audit (at_ms, action, issuer, seq, detail)
   SELECT ?3, 'issuer.growth', id, seq, json_object('k', k, 'kNext', k_next) FROM issuers
@@ -41,10 +50,10 @@ const GROWING = 'SELECT id FROM issuers WHERE k_next IS NOT NULL'
 const SWITCH = `
   UPDATE issuers SET
     seq = ${NEXT_SEQ}, k = k_next, k_next = NULL
-  WHERE id = ?1 AND k_next IS NOT NULL AND (1 << k_next) = (
+  WHERE id = ?1 AND k_next IS NOT NULL AND ${countHeld('k_next')} = (
     SELECT count(*) FROM slots s
     WHERE s.issuer = issuers.id AND s.k = issuers.k_next
-      AND s.built_seq >= issuers.growth_seq)
+      AND s.built_seq >= issuers.growth_seq AND ${holds(HELD, 's.k', 's.slot')} <> 0)
   RETURNING id`
 const DROP_OLD_ERA = `
   DELETE FROM slots WHERE issuer = ?1

@@ -1,13 +1,9 @@
 /** A move of digits from one database to another, step by step. test/property has it under writes and faults. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { serialHash } from '../../src/bundle/slot.ts'
-import { digitsOf, formatDigits, MoveRefused } from '../../src/shards/move.ts'
-import { DAY, good, NOW, serial } from '../storage/fixtures.ts'
-import { BOUND_SECONDS, MoveWorld } from '../support/move-world.ts'
+import { good, serial } from '../storage/fixtures.ts'
+import { MoveWorld } from '../support/move-world.ts'
 
-const MINUTE = 60_000
 const UPPER = Array.from({ length: 16 }, (_, digit) => (digit < 8 ? 0 : 1))
-const digitOf = (n: number) => serialHash(serial(n)) >>> 28
 
 let world: MoveWorld
 
