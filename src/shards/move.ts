@@ -3,6 +3,17 @@
  * may be repeated; where it stands is in the databases, so that whoever calls goes on with it, and two at once do no harm.
  */
 import type { Move, MovePlace, MoveStore, RowKey, RowText } from '../ports/move-store.ts'
+import {
+  DIGITS,
+  digitsOf,
+  formatDigits,
+  type MoveOptions,
+  MoveRefused,
+  type MoveService,
+  type MoveState,
+  type MoveWait,
+  type PlannedMove,
+} from '../ports/moves.ts'
 import type { Clock } from '../ports/ports.ts'
 import type { Sequence } from '../ports/records.ts'
 
@@ -25,34 +36,6 @@ export interface MovePorts {
   readonly newId: () => string
 }
 
-/** What a move waits for. `until`: Unix ms. */
-export type MoveWait =
-  | { readonly for: 'publication' | 'otherMove' }
-  /** Every root in use knows of the last step by then. */
-  | { readonly for: 'bound'; readonly until: number }
-  /** Bundles of what has arrived, which the cron builds. */
-  | { readonly for: 'bundles'; readonly slots: number }
-
-export interface MoveState {
-  /** Everything is where it is wanted. */
-  readonly done: boolean
-  /** Under way, at its source. */
-  readonly move: (Move & { readonly from: number; readonly share: number }) | undefined
-  readonly wait: MoveWait | undefined
-}
-
-export interface PlannedMove {
-  readonly from: number
-  readonly to: number
-  readonly digits: number
-}
-
-/** It cannot be begun, or not be gone on with. Nothing was changed. */
-export class MoveRefused extends Error {
-  override readonly name = 'MoveRefused'
-}
-
-const DIGITS = Array.from({ length: 16 }, (_, digit) => digit)
 const HASHES = 2 ** 28
 /** Above every serial. */
 const LAST_SERIAL = 'FF'.repeat(128)
@@ -77,19 +60,21 @@ interface There extends MoveDatabase {
 /** What became of a step: it is to be called again, waits, or cannot go on. */
 type Outcome = MoveWait | { readonly problem: string } | 'again'
 
-export class Moves {
+export class Moves implements MoveService {
   readonly #ports: MovePorts
 
   constructor(ports: MovePorts) {
     this.#ports = ports
   }
 
-  /** Where each digit is: 16 numbers of databases. @throws MoveRefused when one is nowhere */
+  get databases(): readonly number[] {
+    return this.#ports.databases.map(({ database }) => database)
+  }
+
   async places(issuer: number): Promise<number[]> {
     return placesOf(await this.#look(issuer))
   }
 
-  /** What `wanted` (a database for each digit) takes. */
   async plan(issuer: number, wanted: readonly number[]): Promise<(PlannedMove & { rows: number })[]> {
     const sides = await this.#look(issuer)
     const rows = new Map<number, number[]>()
@@ -101,7 +86,6 @@ export class Moves {
     }))
   }
 
-  /** Newest first. */
   async list(issuer: number, limit: number): Promise<(Move & { from: number })[]> {
     const lists = await Promise.all(
       this.#ports.databases.map(async ({ database, moves }) =>
@@ -120,15 +104,10 @@ export class Moves {
     return stateOf(await this.#look(issuer), undefined)
   }
 
-  /**
-   * Goes on for about `budgetMs` with what leads to `wanted`, a database for each digit.
-   * @param built false: does not wait for bundles; what has moved is then signed as it is asked for
-   * @throws MoveRefused; StorageError
-   */
   async advance(
     issuer: number,
     wanted: readonly number[],
-    { budgetMs, built }: { budgetMs: number; built: boolean },
+    { budgetMs, built }: MoveOptions,
   ): Promise<MoveState> {
     return this.#work(issuer, budgetMs, built, async (sides) => {
       const open = openOf(sides)
@@ -158,8 +137,7 @@ export class Moves {
     })
   }
 
-  /** Gives up the move that is under way, unless its target answers for the digits already. @throws MoveRefused; StorageError */
-  async abort(issuer: number, { budgetMs }: { budgetMs: number }): Promise<MoveState> {
+  async abort(issuer: number, { budgetMs }: Pick<MoveOptions, 'budgetMs'>): Promise<MoveState> {
     return this.#work(issuer, budgetMs, false, async (sides) => {
       const open = openOf(sides)
       if (open === undefined) return false
@@ -625,20 +603,4 @@ function differences(rows: readonly RowText[], copies: readonly RowText[]): RowK
     ...copies.filter((row) => !here.has(row)),
   ].map(keyOf)
   return [...new Map(differing.map((key) => [`${key.hash}/${key.serial}`, key])).values()]
-}
-
-export function digitsOf(mask: number): number[] {
-  return DIGITS.filter((digit) => (mask >> digit) & 1)
-}
-
-/** As people write it, e.g. `8-f` or `0,4-7`. */
-export function formatDigits(mask: number): string {
-  const runs: number[][] = []
-  for (const digit of digitsOf(mask)) {
-    const run = runs.at(-1)
-    if (run?.at(-1) === digit - 1) run.push(digit)
-    else runs.push([digit])
-  }
-  const hex = (digit: number | undefined) => (digit ?? 0).toString(16)
-  return runs.map((run) => (run.length === 1 ? hex(run[0]) : `${hex(run[0])}-${hex(run.at(-1))}`)).join(',')
 }
