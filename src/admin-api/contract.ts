@@ -5,11 +5,13 @@
 import type * as z from 'zod/mini'
 import * as answer from './answers.ts'
 import * as mass from './mass.ts'
+import * as moves from './moves.ts'
 import * as request from './requests.ts'
 
 export * from './answers.ts'
 export * from './fields.ts'
 export * from './mass.ts'
+export * from './moves.ts'
 export * from './requests.ts'
 export { formatTime, parseTime } from './time.ts'
 
@@ -148,6 +150,32 @@ export const ADMIN_ROUTES = {
     summary: 'Revoke the certificates of a list; a bad row is refused alone',
     request: mass.ListedInput,
     response: mass.ListedResult,
+  },
+  moveIssuer: {
+    method: 'POST',
+    path: '/issuers/{issuer}/moves',
+    summary: 'Move certificates between databases, a part of them a call: repeat it until it is done',
+    request: moves.MoveInput,
+    response: moves.MoveState,
+  },
+  planMove: {
+    method: 'POST',
+    path: '/issuers/{issuer}/moves/dry-run',
+    summary: 'What would be moved',
+    request: moves.MovePlanInput,
+    response: moves.MovePlan,
+  },
+  listMoves: {
+    method: 'GET',
+    path: '/issuers/{issuer}/moves',
+    summary: 'Which database answers for what, and the last moves',
+    response: moves.MoveList,
+  },
+  abortMove: {
+    method: 'POST',
+    path: '/issuers/{issuer}/moves/abort',
+    summary: 'Give up a move, before its target answers: repeat it until it is done',
+    response: moves.MoveState,
   },
   release: {
     method: 'POST',

@@ -1,6 +1,7 @@
 /** What the admin API needs of the composition root. */
 import type { AdminStore } from '../ports/admin-store.ts'
 import type { Canary, CanaryChange, CanaryStore } from '../ports/canary-store.ts'
+import type { MoveService } from '../ports/moves.ts'
 import type { Clock, EventLog } from '../ports/ports.ts'
 import type { IssuerRecord, Sequence } from '../ports/records.ts'
 import type { RecoveryStore } from '../ports/recovery-store.ts'
@@ -46,6 +47,8 @@ export interface AdminDeps {
   readonly canaries: Pick<CanaryStore, 'listCanaries' | 'setCanary'>
   /** On hold, or released, and published; undefined: another was faster. */
   changeCanary(canary: Canary): Promise<CanaryChange | undefined>
+  /** Of several databases; undefined: there is one. */
+  readonly moves?: MoveService | undefined
   readonly recovery: Pick<RecoveryStore, 'markLost' | 'issuersAfter'>
   readonly clock: Clock
   /** @param change with it: done once a root that holds this change is published, by us or by another publisher */

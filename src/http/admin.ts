@@ -11,6 +11,7 @@ import { AdminError, errorResponse, toAdminError } from './admin-error.ts'
 import { mountIssuers } from './admin-issuers.ts'
 import { mountLastStates } from './admin-last-states.ts'
 import { mountMass } from './admin-mass.ts'
+import { mountMoves } from './admin-moves.ts'
 import { mountOperations } from './admin-operations.ts'
 import { mountRecovery } from './admin-recovery.ts'
 import { mountResponders } from './admin-responders.ts'
@@ -49,6 +50,7 @@ export function adminApp(deps: AdminDeps): Hono {
   mountResponders(app, deps)
   mountCertificates(app, deps)
   mountMass(app, deps)
+  mountMoves(app, deps)
   mountRecovery(app, deps)
   mountCanaries(app, deps)
   app.notFound((c) => {
