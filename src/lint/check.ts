@@ -37,11 +37,20 @@ export const WHERE = {
   revoked: 1 << 20,
   singleExtensions: 1 << 21,
   responseExtensions: 1 << 22,
-  /** What all responses of one signer have in common. */
-  envelope: 1 << 23,
+  /** The serial number, but for checks that compare it with what is meant, asked or known. */
+  serial: 1 << 23,
+  /** The value of the signature. */
+  signature: 1 << 24,
 } as const
 
-export const EVERYWHERE = WHERE.revoked | WHERE.singleExtensions | WHERE.responseExtensions | WHERE.envelope
+/** What every response has. */
+export const IN_ALL = WHERE.serial | WHERE.signature
+export const EVERYWHERE = WHERE.revoked | WHERE.singleExtensions | WHERE.responseExtensions | IN_ALL
+/**
+ * Checks with any of these look at what differs between two responses of one series: serial number, signature, and what is meant.
+ * All others find the same in both (series.ts).
+ */
+export const OF_EACH = IN_ALL | NEED.meant
 
 export type Need = keyof typeof NEED
 

@@ -75,6 +75,4 @@ export interface LintContext {
   readonly certificates?: readonly CertificateFacts[]
   /** What archiveCutoff has to say: the issuer's notBefore (R4.51), or so many seconds before producedAt (R1.83). */
   readonly archiveCutoff?: 'issuer' | number
-  /** Another response of the same responder, put together in the same way, has been judged: certs and algorithm are not again. */
-  readonly isEnvelopeJudged?: boolean
 }

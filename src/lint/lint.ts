@@ -5,13 +5,13 @@
 import { DERReader } from '../asn1/der-reader.ts'
 import { DERError } from '../asn1/error.ts'
 import { OID } from '../asn1/oid.ts'
-import type { BasicOCSPResponse } from '../ocsp/basic-response.ts'
+import type { BasicOCSPResponse, ResponseData, SingleResponse } from '../ocsp/basic-response.ts'
 import { MAX_RESPONSE_ELEMENTS, readBasicOCSPResponse, signedOctets } from '../ocsp/basic-response.ts'
 import { OCSPDecodeError } from '../ocsp/error.ts'
 import { decodeOCSPResponse } from '../ocsp/ocsp-response.ts'
 import type { OCSPResponseStatus } from '../ocsp/response-status.ts'
-import type { LevelRule, LintCheck, LintLevel } from './check.ts'
-import { EVERYWHERE, NEED, WHERE } from './check.ts'
+import type { LevelRule, LintCheck, LintLevel, ResponseCheck, SingleCheck } from './check.ts'
+import { EVERYWHERE, IN_ALL, NEED, WHERE } from './check.ts'
 import { checks, ERROR_INSTEAD, faultChecks, responseChecks, SIGNATURE, singleChecks } from './checks.ts'
 import type { LintContext, LintProfile } from './context.ts'
 import { Judged, knownOf } from './judged.ts'
@@ -123,13 +123,32 @@ export async function lintSignature(
     : [finding(SIGNATURE, undefined, 'signature', 'it does not verify')]
 }
 
+/** Whether enough is known for a check, and what it looks at is there. */
+export function applies({ needs }: ResponseCheck, { data }: Judged, known: number): boolean {
+  return (needs & placesOf(data, known)) === needs
+}
+
+export function appliesToSingle({ needs }: SingleCheck, one: SingleResponse, known: number): boolean {
+  return (needs & placesOfSingle(one, known)) === needs
+}
+
+function placesOf({ responseExtensions }: ResponseData, known: number): number {
+  return known | IN_ALL | (responseExtensions === undefined ? 0 : WHERE.responseExtensions)
+}
+
+function placesOfSingle({ certStatus, singleExtensions }: SingleResponse, known: number): number {
+  return (
+    known |
+    IN_ALL |
+    (certStatus.type === 'revoked' ? WHERE.revoked : 0) |
+    (singleExtensions === undefined ? 0 : WHERE.singleExtensions)
+  )
+}
+
 function judge(judged: Judged, known: number): LintFinding[] {
   const findings: LintFinding[] = []
   const { profile } = judged.context
-  const whole =
-    known |
-    (judged.context.isEnvelopeJudged === true ? 0 : WHERE.envelope) |
-    (judged.data.responseExtensions === undefined ? 0 : WHERE.responseExtensions)
+  const whole = placesOf(judged.data, known)
   for (const check of responseChecks) {
     if ((check.needs & whole) !== check.needs) continue
     const verdict = check.isWrong(judged)
@@ -139,10 +158,7 @@ function judge(judged: Judged, known: number): LintFinding[] {
   for (let i = 0; i < responses.length; i += 1) {
     const one = responses[i]
     if (one === undefined) continue
-    const here =
-      known |
-      (one.certStatus.type === 'revoked' ? WHERE.revoked : 0) |
-      (one.singleExtensions === undefined ? 0 : WHERE.singleExtensions)
+    const here = placesOfSingle(one, known)
     for (const check of singleChecks) {
       if ((check.needs & here) !== check.needs) continue
       const verdict = check.isWrong(one, judged, i)

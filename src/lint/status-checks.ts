@@ -25,8 +25,13 @@ export const STATUS_CHECKS: readonly LintCheck[] = [
     'there has to be a SingleResponse',
     ({ data }) => data.responses.length === 0,
   ),
-  response('R1.70', 'status-conflict', 'error', 0, 'one certificate must not have two statuses', ({ data }) =>
-    conflict(data.responses),
+  response(
+    'R1.70',
+    'status-conflict',
+    'error',
+    WHERE.serial,
+    'one certificate must not have two statuses',
+    ({ data }) => conflict(data.responses),
   ),
   response(
     'R1.69',

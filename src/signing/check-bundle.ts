@@ -7,8 +7,7 @@ import type { BundleEntry, BundleVariant, BundleWindow } from '../bundle/bundle-
 import { Bundle } from '../bundle/bundle-format.ts'
 import type { BundleContent } from '../bundle/bundle-writer.ts'
 import { serialHash } from '../bundle/slot.ts'
-import type { LintContext } from '../lint/index.ts'
-import { lint, lintSignature } from '../lint/index.ts'
+import { LintSeries, lintSignature } from '../lint/index.ts'
 import type { IssuerRecord, ResponderRecord } from '../ports/records.ts'
 import type { MeantSingle } from './check-response.ts'
 import { failed, gateContext, refuse } from './check-response.ts'
@@ -45,11 +44,10 @@ export async function checkBundle(
       const der = bundle.responseView(entry, variant)
       const judge = judgesOfWindow[variant]
       if (der === undefined || judge === undefined) failed('a variant is missing')
-      judge.asMeant[0] = meantSingle(meant, window, judge.variant)
-      const report = lint(der, judge.isEnvelopeJudged ? judge.others : judge.first)
+      const report = judge.series.judge(der, meantSingle(meant, window, judge.variant))
       refuse(report.findings)
-      if (judge.isEnvelopeJudged) continue
-      judge.isEnvelopeJudged = true
+      if (judge.isVerified) continue
+      judge.isVerified = true
       refuse(await lintSignature(report, judge.verify))
     }
   }
@@ -59,12 +57,9 @@ export async function checkBundle(
 interface Judge {
   readonly variant: BundleVariant
   readonly verify: Verifier
-  /** Stands in both contexts; its one element is that of the response at hand. */
-  readonly asMeant: MeantSingle[]
-  readonly first: LintContext
-  /** After the first has passed. */
-  readonly others: LintContext
-  isEnvelopeJudged: boolean
+  readonly series: LintSeries
+  /** One signature was. */
+  isVerified: boolean
 }
 
 /** In the order of the variants. */
@@ -77,12 +72,12 @@ async function judgesOf(
   const responder = signerOf(responderID, issuer)
   const verify = await importVerifier(responder.spki, responder.algorithm)
   const context = gateContext(issuer, responder, now)
-  return variants.map((variant) => {
-    const asMeant: MeantSingle[] = []
-    const first = { ...context, meant: asMeant, meantExtensions: [], isEnvelopeJudged: false }
-    const others = { ...first, isEnvelopeJudged: true }
-    return { variant, verify, asMeant, first, others, isEnvelopeJudged: false }
-  })
+  return variants.map((variant) => ({
+    variant,
+    verify,
+    series: new LintSeries({ ...context, meantExtensions: [] }),
+    isVerified: false,
+  }))
 }
 
 /** Clocks of two runs differ: what was kept of the run before may have been produced a moment ahead of ours. */

@@ -163,7 +163,7 @@ function encodeSingle(one: SingleDraft): Uint8Array {
 }
 
 /** Everything that can be known, under public-trust; what was asked and meant is what the response says. */
-export function contextOf(der: Uint8Array): Required<Omit<LintContext, 'isEnvelopeJudged'>> {
+export function contextOf(der: Uint8Array): Required<LintContext> {
   const basic = decoded(der)
   const { responses = [], responseExtensions = [] } = basic?.tbsResponseData ?? {}
   return {

@@ -44,6 +44,6 @@ test('a live answer is made after the gate; others are copies of what passed it'
 
 test('the gate of bundles judges octets, not values, with the signature of each window', () => {
   const text = textOf('signing/check-bundle.ts')
-  expect(text).toMatch(/\blint\(der, /)
+  expect(text).toMatch(/\bseries\.judge\(der, /)
   expect(text).toContain('lintSignature(')
 })
