@@ -21,6 +21,7 @@ import { presign } from './signing/presign.ts'
 import { D1AdminStore } from './storage/d1-admin-store.ts'
 import { D1CanaryStore } from './storage/d1-canary-store.ts'
 import { D1FanOutStore } from './storage/d1-fan-out-store.ts'
+import { D1MoveStore } from './storage/d1-move-store.ts'
 import { D1RecoveryStore } from './storage/d1-recovery-store.ts'
 import { D1SegmentStore } from './storage/d1-segment-store.ts'
 import { D1SlotStore } from './storage/d1-slot-store.ts'
@@ -48,6 +49,7 @@ export interface Shard extends Pick<AdminDeps, 'changeCanary'> {
   readonly record: D1AdminStore
   readonly canaries: D1CanaryStore
   readonly recovery: D1RecoveryStore
+  readonly moveStore: D1MoveStore
   publish(change?: { readonly issuer: number; readonly revision: Sequence }): Promise<PublishOutcome>
   presign(options: PresignOptions): Promise<PresignOutcome>
   writeIssuerPage(issuer: IssuerRecord): Promise<void>
@@ -64,6 +66,7 @@ export interface Composed
       | 'store'
       | 'canaries'
       | 'recovery'
+      | 'moves'
       | 'changeCanary'
       | 'publish'
       | 'presign'
@@ -150,6 +153,7 @@ export function composeShard(resources: ShardResources): Shard {
     record,
     canaries,
     recovery,
+    moveStore: new D1MoveStore(db),
     changeCanary: (canary) => changeCanary(canaryPorts, canary, true),
     async publish(change) {
       if (change !== undefined) {

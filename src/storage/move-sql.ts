@@ -1,5 +1,5 @@
 /** SQL of moves between databases (ADR 0016). */
-import { ADDED_LIMIT } from './slot-rules.ts'
+import { ADDED_LIMIT, holds } from './slot-rules.ts'
 
 /** Rows of one transaction, and characters of their JSON. */
 export const PAGE_ROWS = 1_000
@@ -12,10 +12,6 @@ const PURGE_ROWS = 2_000
 
 /** To the millisecond, as in slot-growth.ts. ?2 = now in ms where it is used. */
 const next = (now: string) => `max(seq + 1, ${now} * 1000)`
-
-/** Digits that a slot holds: one, or 16 >> k of them when k < 4. 0 = none of the mask. */
-export const holds = (mask: string, k: string, slot: string) =>
-  `(((${mask}) >> (${slot} >> (${k} - 4))) & ((1 << (1 << max(0, 4 - ${k}))) - 1))`
 
 const OPEN = 'issuer = ?1 AND ended_ms = 0'
 

@@ -5,8 +5,7 @@
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { MAX_K } from '../bundle/slot.ts'
 import { type Database, numberIn, query, transact } from './database.ts'
-import { holds } from './move-sql.ts'
-import { SPLIT_BYTES, SPLIT_MIN_ENTRIES, TARGET_ENTRIES } from './slot-rules.ts'
+import { holds, SPLIT_BYTES, SPLIT_MIN_ENTRIES, TARGET_ENTRIES } from './slot-rules.ts'
 
 /** Digits that are here, or arriving: there are slots for no others. */
 const HELD = '~away | arriving'

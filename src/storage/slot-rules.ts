@@ -15,6 +15,10 @@ export const SPLIT_MIN_ENTRIES = 100
 /** Doubling aims at this many certificates a slot, so that the next doubling is far. */
 export const TARGET_ENTRIES = 700
 
+/** Digits that a slot holds: one, or 16 >> k of them when k < 4. 0 = none of the mask. */
+export const holds = (mask: string, k: string, slot: string) =>
+  `(((${mask}) >> (${slot} >> (${k} - 4))) & ((1 << (1 << max(0, 4 - ${k}))) - 1))`
+
 /** Something to do at all; ?1 = now, ?2 = 1 for slots with any new certificate. */
 const WORK = `(
   s.changed_seq > s.built_seq
