@@ -17,6 +17,7 @@ import {
   PREFIXES_OFFSET,
   readSequence,
   SEGMENT_BYTES,
+  writePageVersion,
   writeSequence,
   writeStanding,
 } from './root-layout.ts'
@@ -104,7 +105,7 @@ export function encodeRoot(
     .forEach(({ name, of }, index) => {
       const at = layout.pagesAt + index * PAGE_BYTES
       view.setUint16(at, name)
-      writeSequence(view, at + 8, of)
+      writePageVersion(view, at + 2, of)
     })
   segments.forEach((segment, index) => {
     const at = layout.segmentsAt + index * SEGMENT_BYTES

@@ -2,7 +2,7 @@
  * The overlay root as octets: what changed lately, which issuers there are, and the names of what stands elsewhere. One value,
  * read in place. All integers are big-endian; a sequence takes 8 octets.
  *
- *   0  magic "EOR2"            4      36  issuer count           4
+ *   0  magic "EOR3"            4      36  issuer count           4
  *   4  total length            4      40  directory page count   4
  *   8  version                 8      44  segment count          4
  *  16  time, Unix ms           8      48  range floor count      4
@@ -12,7 +12,7 @@
  *  then, one after the other:
  *  issuers, 64 octets each:     id 4 | k 1 | flags 1 (1 enabled, 2 frozen, 4 moving, 8 fresh) | away 2 | head 8 | floor 8 | configRev 8 |
  *                               key hash prefixes 4 x 8
- *  directory pages, 16 each:    hash algorithm 1 | first octet of the key hash 1 | 0 6 | version 8, ascending
+ *  directory pages, 8 each:     hash algorithm 1 | first octet of the key hash 1 | version 6, ascending
  *  segments, 40 each:           version 8 | kind 1 (0 items, 1 filter) | bits 1 | probes 1 | 0 1 | issuer 4 (0 = of any) |
  *                               seed 4 | item count 4 | last seq 8 | keep until 8, Unix seconds, 0 = no end
  *  range floors, 24 each:       issuer 4 | from 4 | to 4 | 0 4 | floor 8     (from and to: serial hashes, inclusive)
@@ -24,10 +24,10 @@
 import { crc32 } from '../bundle/crc32.ts'
 import type { Sequence, Share } from '../ports/records.ts'
 
-export const MAGIC = 0x454f5232
+export const MAGIC = 0x454f5233
 export const HEADER_BYTES = 64
 export const ISSUER_BYTES = 64
-export const PAGE_BYTES = 16
+export const PAGE_BYTES = 8
 export const SEGMENT_BYTES = 40
 export const FLOOR_BYTES = 24
 export const ITEM_BYTES = 16
@@ -103,6 +103,16 @@ export function writeStanding(view: DataView, at: number, { k, enabled, frozen, 
 
 export function readSequence(view: DataView, at: number): Sequence {
   return view.getUint32(at) * TWO_32 + view.getUint32(at + 4)
+}
+
+/** 48 bits: a version follows the clock in milliseconds. */
+export function readPageVersion(view: DataView, at: number): number {
+  return view.getUint16(at) * TWO_32 + view.getUint32(at + 2)
+}
+
+export function writePageVersion(view: DataView, at: number, value: number): void {
+  view.setUint16(at, Math.floor(value / TWO_32))
+  view.setUint32(at + 2, value % TWO_32)
 }
 
 export function writeSequence(view: DataView, at: number, value: Sequence): void {

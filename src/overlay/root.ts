@@ -17,6 +17,7 @@ import {
   MAGIC,
   PAGE_BYTES,
   PREFIXES_OFFSET,
+  readPageVersion,
   readSequence,
   readStanding,
   SEGMENT_BYTES,
@@ -141,7 +142,7 @@ export class OverlayRoot {
     }
     const at = pagesAt + low * PAGE_BYTES
     return low < this.#pageCount && this.#view.getUint16(at) === wanted
-      ? readSequence(this.#view, at + 8)
+      ? readPageVersion(this.#view, at + 2)
       : undefined
   }
 
