@@ -84,7 +84,7 @@ export function composeShard(resources: ShardResources): Shard {
   const boundMs = settings.boundSeconds * 1000
   const prefix = database === 0 ? '' : `${database}/`
   const slots = new D1SlotStore(db)
-  const record = new D1AdminStore(db)
+  const record = new D1AdminStore(db, of === 1 ? {} : { database })
   const recovery = new D1RecoveryStore(db)
   const canaries = new D1CanaryStore(db)
   const kv = new KVDerivedStore(env.RESPONSES, clock, { prefix })

@@ -1,6 +1,7 @@
 /** The composition root: bindings and secrets in, one Worker out. With the other compose files the only one that builds its adapters. */
 import type { Hono } from 'hono'
 import { type Composed, clock, composeShard } from './compose-shard.ts'
+import { composeShards } from './compose-shards.ts'
 import type { Env } from './env.ts'
 import { databasesOf, readSettings } from './env.ts'
 import type { AdminDeps } from './http/admin-deps.ts'
@@ -25,9 +26,14 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
     consoleLog.event('warn', { what: 'setting', problem })
   const secret = (name: string) => secretOf(env, name)
   const kek = () => parseKeyEncryptionKey(env.KEY_ENCRYPTION_KEY)
-  const [db] = databases
-  const shard = composeShard({ database: 0, db, of: 1, env, settings, kek, secret, background })
-  const composed: Composed = { ...shard, store: shard.record }
+  const resources = { of: databases.length, env, settings, kek, secret, background }
+  const [first, ...others] = databases
+  const shard = composeShard({ ...resources, database: 0, db: first })
+  const further = others.map((db, index) => composeShard({ ...resources, database: index + 1, db }))
+  const composed: Composed =
+    further.length === 0
+      ? { ...shard, store: shard.record }
+      : composeShards([shard, ...further], settings.boundSeconds)
   const { responder, store } = composed
   const observe = observer(consoleLog, env.METRICS, settings.logSampleRate, Math.random)
   const administration: AdminDeps = {

@@ -1,0 +1,116 @@
+/** Several databases behind one Worker: each does its own work, and what concerns all of them is asked of all (ADR 0016). */
+import { type Composed, clock, type Shard } from './compose-shard.ts'
+import type { PresignOptions, PresignOutcome, PublishOutcome } from './http/admin-deps.ts'
+import { consoleLog } from './http/observe.ts'
+import type { QueueMessage } from './jobs/consumer.ts'
+import { databaseOf } from './jobs/resign-message.ts'
+import type { IssuerRecord } from './ports/records.ts'
+import { Shards } from './responder/shards.ts'
+import { Moves } from './shards/move.ts'
+import { ShardedAdminStore } from './shards/sharded-admin-store.ts'
+import { ShardedCanaryStore } from './shards/sharded-canary-store.ts'
+import { ShardedRecoveryStore } from './shards/sharded-recovery-store.ts'
+
+/** @param shards in the order of their databases, two or more */
+export function composeShards(shards: readonly [Shard, ...Shard[]], boundSeconds: number): Composed {
+  const store = new ShardedAdminStore(shards)
+  const canaries = new ShardedCanaryStore(shards)
+  const responders = shards.map(({ responder }) => responder)
+  /** Every database that has something of the issuer, with the issuer as it stands there. */
+  const withIssuer = async (id: number): Promise<{ shard: Shard; issuer: IssuerRecord }[]> => {
+    const found = await Promise.all(
+      shards.map(async (shard) => ({ shard, issuer: await shard.record.readIssuer(id) })),
+    )
+    return found.flatMap(({ shard, issuer }) => (issuer === undefined ? [] : [{ shard, issuer }]))
+  }
+  const shardOf = (database: number): Shard | undefined => shards.find((shard) => shard.database === database)
+
+  return {
+    responder: { ...shards[0].responder, shards: new Shards(responders, clock) },
+    store,
+    canaries,
+    recovery: new ShardedRecoveryStore(shards),
+    moves: new Moves({
+      databases: shards.map((shard) => ({
+        database: shard.database,
+        moves: shard.moveStore,
+        publish: (change) => shard.publish(change),
+        async writeIssuerPage(id) {
+          const issuer = await shard.record.readIssuer(id)
+          if (issuer !== undefined) await shard.writeIssuerPage(issuer)
+        },
+      })),
+      clock,
+      boundSeconds,
+      newId: () => crypto.randomUUID(),
+    }),
+    async changeCanary(canary) {
+      const home = shardOf(await canaries.databaseOf(canary.issuer))
+      return home?.changeCanary(canary)
+    },
+    async publish(change) {
+      if (change?.database !== undefined) return (shardOf(change.database) ?? shards[0]).publish(change)
+      if (change === undefined) return together(await Promise.all(shards.map((shard) => shard.publish())))
+      const places = await withIssuer(change.issuer)
+      return together(
+        await Promise.all(
+          places.map(async ({ shard, issuer }) => {
+            return shard.publish({ issuer: issuer.id, revision: await shard.record.readHead(issuer.id) })
+          }),
+        ),
+      )
+    },
+    presign: (options) => presignAll(shards, options),
+    async writeIssuerPage({ id }) {
+      await Promise.all((await withIssuer(id)).map(({ shard, issuer }) => shard.writeIssuerPage(issuer)))
+    },
+    certificatesRecorded() {
+      for (const shard of shards) shard.certificatesRecorded()
+    },
+    async scheduled() {
+      await Promise.all(shards.map((shard) => shard.scheduled()))
+    },
+    async queue(name, messages) {
+      for (const [database, own] of Map.groupBy(messages, ({ body }) => databaseOf(body))) {
+        const shard = shardOf(database)
+        if (shard === undefined) giveBack(own, database)
+        else await shard.queue(name, own)
+      }
+    },
+  }
+}
+
+/** One after the other, within one budget. */
+async function presignAll(
+  shards: readonly Shard[],
+  { signatures, ...scope }: PresignOptions,
+): Promise<PresignOutcome> {
+  let [built, made, failed, remaining] = [0, 0, 0, 0]
+  const problems: string[] = []
+  for (const shard of shards) {
+    const left = signatures === undefined ? {} : { signatures: Math.max(0, signatures - made) }
+    const outcome = await shard.presign({ ...scope, ...left })
+    built += outcome.built
+    made += outcome.signatures
+    failed += outcome.failed
+    remaining += outcome.remaining
+    problems.push(...(outcome.problems ?? []))
+  }
+  return { built, signatures: made, failed, remaining, problems }
+}
+
+/** Published when all are; the first that is not says why. */
+function together(outcomes: readonly PublishOutcome[]): PublishOutcome {
+  const failed = outcomes.find(({ published }) => !published)
+  if (failed !== undefined) return failed
+  const publishedAtMs = Math.max(...outcomes.map((one) => one.publishedAtMs ?? 0))
+  return { published: true, version: outcomes[0]?.version, publishedAtMs }
+}
+
+/** A database that was taken out of the configuration: after its retries the queue gives the message up. */
+function giveBack(messages: readonly QueueMessage[], database: number): void {
+  for (const message of messages) {
+    consoleLog.event('error', { what: 'message of an unknown database', message: message.id, database })
+    message.retry()
+  }
+}
