@@ -5,14 +5,9 @@ import { StorageError } from '../ports/errors.ts'
 import type { DueSlot, IssuerSigning, LeasedSlot, SlotStore, SlotSurvey } from '../ports/ports.ts'
 import type { CertificateRow } from '../ports/records.ts'
 import { type Database, numberIn, query, type Row, type StoreOptions, textIn, transact } from './database.ts'
+import { decodePackedCertificate, PACKED_CERTIFICATE } from './packed-certificate.ts'
 import { pruneCertificates } from './prune.ts'
-import {
-  corrupt,
-  decodePackedCertificate,
-  PACKED_CERTIFICATE,
-  parseJSON,
-  SIGNATURE_ALGORITHMS,
-} from './record-codec.ts'
+import { corrupt, parseJSON, SIGNATURE_ALGORITHMS } from './record-codec.ts'
 import { finishGrowth, startGrowth } from './slot-growth.ts'
 import { COUNT_DUE, isPlanned, SURVEY } from './slot-rules.ts'
 

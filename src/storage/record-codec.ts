@@ -60,55 +60,6 @@ export function decodeCertificateRow(row: Row): CertificateRow {
   }
 }
 
-/**
- * The same in one column, for scans of whole slots: D1 makes an object of each row, and its columns take longer than the rest.
- * NULL, which no column but reason and extensions may be, makes all of it NULL.
- */
-export const PACKED_CERTIFICATE =
-  "hex(c.serial) || ' ' || c.status || ' ' || c.revoked_at || ' ' || coalesce(c.reason, '') || ' ' || c.not_before || ' ' || " +
-  "c.not_after || ' ' || c.changed_at || ' ' || c.rev || ' ' || c.reserved || ' ' || c.is_ca || ' ' || hex(c.extensions) AS packed"
-
-/** @throws StorageError corrupt */
-export function decodePackedCertificate(row: Row): CertificateRow {
-  const fields = textIn(row, 'packed').split(' ')
-  const [
-    serial = '',
-    status,
-    revokedAt,
-    reason,
-    notBefore,
-    notAfter,
-    changedAt,
-    rev,
-    reserved,
-    isCA,
-    extensions,
-  ] = fields
-  const known = STATUSES[integerOf(status, 'status')]
-  if (known === undefined) throw corrupt('certificates.status')
-  return {
-    serial: decodeHex(serial),
-    status: integerOf(reserved, 'reserved') === 1 ? 'reserved' : known,
-    revocationTime: integerOf(revokedAt, 'revoked_at'),
-    reason: reason === '' ? undefined : integerOf(reason, 'reason'),
-    notBefore: integerOf(notBefore, 'not_before'),
-    notAfter: integerOf(notAfter, 'not_after'),
-    changedAt: integerOf(changedAt, 'changed_at'),
-    rev: integerOf(rev, 'rev'),
-    ...(integerOf(isCA, 'is_ca') === 1 ? { isCA: true } : undefined),
-    ...(extensions === ''
-      ? undefined
-      : { extensions: decodeHex(extensions ?? fail('certificates.extensions')) }),
-  }
-}
-
-function integerOf(text: string | undefined, column: string): number {
-  const value = Number(text)
-  return text !== undefined && text !== '' && Number.isSafeInteger(value)
-    ? value
-    : fail(`certificates.${column}`)
-}
-
 export const ISSUER_COLUMNS =
   'id, name, ski, hex(certificate) AS certificate, hashes, not_before, not_after, policy, enabled, config_rev, ' +
   'compromised_at, final_at'

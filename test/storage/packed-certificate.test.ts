@@ -2,12 +2,8 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { StorageError } from '../../src/ports/errors.ts'
-import {
-  CERTIFICATE_COLUMNS,
-  decodeCertificateRow,
-  decodePackedCertificate,
-  PACKED_CERTIFICATE,
-} from '../../src/storage/record-codec.ts'
+import { decodePackedCertificate, PACKED_CERTIFICATE } from '../../src/storage/packed-certificate.ts'
+import { CERTIFICATE_COLUMNS, decodeCertificateRow } from '../../src/storage/record-codec.ts'
 
 const COLUMNS = [
   ...['serial', 'status', 'revoked_at', 'reason', 'not_before', 'not_after', 'changed_at', 'rev'],
@@ -64,6 +60,8 @@ test.each<[string, Value]>([
   ['not_after', 1.5],
   ['changed_at', 2 ** 60],
   ['reserved', null],
+  ['rev', 2 ** 53],
+  ['rev', 9_007_199_254_740_994],
 ])('a row whose %s is %s is corrupt', (column, value) => {
   expect(() => decodePackedCertificate(rowOf(PACKED_CERTIFICATE, changed(column, value)))).toThrow(
     StorageError,
