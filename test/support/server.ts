@@ -15,6 +15,8 @@ export interface ServerOptions {
   readonly state?: string
   /** Default: any free one. */
   readonly port?: number
+  /** D1 databases; default 1. */
+  readonly databases?: number
 }
 
 export interface TestServer {
@@ -47,6 +49,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     ...['--port', String(options.port ?? 0)],
     ...['--state', state],
     ...(options.demo === false ? ['--no-demo'] : []),
+    ...(options.databases === undefined ? [] : ['--databases', String(options.databases)]),
     ...(options.validity === undefined ? [] : ['--validity', options.validity]),
   ]
   const child = spawn(process.execPath, args, {
