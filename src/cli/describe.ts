@@ -50,12 +50,12 @@ export function describeIssuer(issuer: Issuer): string[] {
   ]
 }
 
-/** "0: 0-7; 1: 8-f (fresh)": the digits that the hashes of the serials there begin with. */
+/** "0 has 0-7; 1 has 8-f (fresh)": the digits that the hashes of the serials there begin with. */
 function describeShares({ databases, partsDiffer }: Issuer): string | undefined {
   if (databases === undefined) return undefined
   const shares = databases.map(({ database, digits, moving, fresh }) => {
     const states = [...(moving ? ['moving'] : []), ...(fresh ? ['fresh'] : [])].join(', ')
-    return `${database}: ${digits === '' ? 'none' : digits}${states === '' ? '' : ` (${states})`}`
+    return `${database} has ${digits === '' ? 'none' : digits}${states === '' ? '' : ` (${states})`}`
   })
   const differ = partsDiffer === true ? '; not configured alike: repeat the last change' : ''
   return `${shares.join('; ')}${differ}`
