@@ -18,28 +18,37 @@ import { KEK } from './world-setup.ts'
 
 export const BOUND_MS = 300_000
 
+export interface RigOptions {
+  readonly colos?: number
+  /** Longest lag of KV; default none. */
+  readonly maxLagSeconds?: number
+  readonly seed?: number
+}
+
 /** One database and what is derived of it. */
 export class RigShard {
   readonly clock: VirtualClock
   readonly record: SqliteD1
   readonly kv: LaggingKV
-  readonly cache: ColoCache
+  readonly caches: readonly ColoCache[]
   readonly faults = new StandingFaults()
   readonly isolate: Isolate
 
-  constructor(clock: VirtualClock) {
+  constructor(clock: VirtualClock, { colos = 1, maxLagSeconds = 0, seed = 5 }: RigOptions = {}) {
     this.clock = clock
     this.record = new SqliteD1({ now: () => clock.nowMs() / 1000 })
-    this.kv = new LaggingKV({ clock, colos: 1 })
-    this.cache = new ColoCache(clock)
+    this.kv = new LaggingKV({ clock, colos, maxLagSeconds, seed })
+    this.caches = Array.from({ length: colos }, () => new ColoCache(clock))
     this.isolate = this.newIsolate()
   }
 
-  newIsolate(): Isolate {
+  newIsolate(colo = 0): Isolate {
     const random = new Random(5)
+    const cache = this.caches[colo]
+    if (cache === undefined) throw new RangeError(`no colo ${colo}`)
     return makeIsolate({
-      kv: this.kv.view(0),
-      cache: this.cache,
+      kv: this.kv.view(colo),
+      cache,
       db: this.record,
       clock: this.clock,
       random: () => random.uint32(),
@@ -78,14 +87,16 @@ export class ShardRig {
   readonly shards: readonly RigShard[]
   responder: ResponderPorts
 
-  constructor(count: number) {
-    this.shards = Array.from({ length: count }, () => new RigShard(this.clock))
+  constructor(count: number, options: RigOptions = {}) {
+    this.shards = Array.from({ length: count }, (_, n) => {
+      return new RigShard(this.clock, { ...options, seed: (options.seed ?? 5) + n })
+    })
     this.responder = this.newResponder()
   }
 
   /** Isolates that remember nothing, one behind all. */
-  newResponder(): ResponderPorts {
-    const all = this.shards.map((shard) => shard.newIsolate().responder)
+  newResponder(colo = 0): ResponderPorts {
+    const all = this.shards.map((shard) => shard.newIsolate(colo).responder)
     const [first] = all
     if (first === undefined) throw new RangeError('no database')
     return { ...first, shards: new Shards(all, this.clock) }
