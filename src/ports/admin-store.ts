@@ -171,7 +171,7 @@ export interface DatabaseState {
 
 /** What is the matter between databases. */
 export interface PartFault {
-  readonly code: 'issuerTwice' | 'partsDiffer' | 'digitsUnclaimed'
+  readonly code: 'issuerTwice' | 'partsDiffer' | 'digitsUnclaimed' | 'digitsTwice'
   /** Short name. */
   readonly issuer: string
   readonly message: string

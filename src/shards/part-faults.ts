@@ -11,6 +11,7 @@ export function findPartFaults(states: readonly IssuerState[], isAll: boolean): 
     ...[...Map.groupBy(states, ({ id }) => id).values()].flatMap((parts) => [
       ...differing(parts),
       ...(isAll ? unclaimed(parts) : []),
+      ...claimedTwice(parts),
     ]),
   ]
 }
@@ -61,6 +62,40 @@ function unclaimed(states: readonly IssuerState[]): PartFault[] {
       step: 'repeat the issuer add that was not completed, with the same --databases; or add the binding of the database that is missing',
     },
   ]
+}
+
+/** One of the two was restored to a time before a move: it does not know that it gave them up. */
+function claimedTwice(states: readonly IssuerState[]): PartFault[] {
+  const [first] = states
+  const stale = staleClaim(states.flatMap((one) => one.parts ?? []))
+  if (first === undefined || stale === undefined) return []
+  const { part, digits } = stale
+  const set = (columns: string) => `UPDATE issuers SET ${columns}, seq = seq + 1 WHERE id = ${first.id}`
+  const sql = [
+    set(`leaving = leaving | ${digits}`),
+    set(`away = away | ${digits}, leaving = leaving & ~${digits}`),
+  ]
+  return [
+    {
+      code: 'digitsTwice',
+      issuer: first.name,
+      message: `issuer ${first.name}: two databases have the certificates whose hash begins with ${digitsOf(digits)}, and none of them moves; ${databaseName(part.database)} was restored to a time before it gave them up`,
+      step: `before the thaw: wrangler d1 execute ${databaseName(part.database)} --remote --command "${sql.join('; ')}"`,
+    },
+  ]
+}
+
+/** @returns the part that was restored to a time before it gave up digits that another has; undefined when there is none */
+export function staleClaim(
+  parts: readonly IssuerPart[],
+): { readonly part: IssuerPart; readonly digits: number } | undefined {
+  for (const part of parts) {
+    if (!part.frozen) continue
+    const others = parts.filter((other) => other !== part && !other.frozen)
+    const digits = others.reduce((mask, { away }) => mask | (ALL_DIGITS & ~away), 0) & ~part.away
+    if (digits !== 0 && !part.moving && !part.fresh) return { part, digits }
+  }
+  return undefined
 }
 
 function namesOf(parts: readonly IssuerPart[] = []): string {

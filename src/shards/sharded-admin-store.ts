@@ -32,6 +32,7 @@ import { ALL_DIGITS, databaseName, MAX_DATABASES, ShardError } from '../ports/pa
 import type { CertificateRow, IssuerRecord, ResponderRecord, Sequence } from '../ports/records.ts'
 import { askAll, askParts, claimant, type Fault, merged, type Parts, unreached, valuesOf } from './asked.ts'
 import { mergeGlobals } from './merged-globals.ts'
+import { staleClaim } from './part-faults.ts'
 import type { RecordShard } from './record-shard.ts'
 import { ShardedMass } from './sharded-mass.ts'
 
@@ -120,6 +121,14 @@ export class ShardedAdminStore implements AdminStore {
       id,
       ({ record }) => record.thaw(id, nowMs),
       ({ parts }) => parts?.[0]?.frozen === false,
+      ({ answers }) => {
+        const stale = staleClaim(answers.flatMap(({ value }) => value.parts ?? []))
+        if (stale === undefined) return
+        const name = databaseName(stale.part.database)
+        throw new ShardError(
+          `${name} claims what it had given up before it was restored: do first what GET /readyz says`,
+        )
+      },
     )
   }
 
@@ -319,9 +328,10 @@ export class ShardedAdminStore implements AdminStore {
     id: number,
     work: (shard: RecordShard) => Promise<Sequence>,
     isDone?: (part: IssuerRecord) => boolean,
+    check?: (parts: Parts) => void,
   ): Promise<Sequence> {
     const raised: Sequence[] = []
-    await this.#inEach(id, async (shard) => raised.push(await work(shard)), isDone)
+    await this.#inEach(id, async (shard) => raised.push(await work(shard)), isDone, check)
     return Math.max(...raised)
   }
 

@@ -158,6 +158,28 @@ describe('what is found between databases', () => {
   })
 })
 
+test('a database that was restored to a time before a move, which is not thawed with what it gave up', async () => {
+  await world.store.addCertificates(issuer, goodOnes([...low, ...high]), world.tick())
+  const set = (database: number, columns: string) =>
+    world.db(database).exec(`UPDATE issuers SET ${columns}, seq = seq + 1`)
+  // 8 to b went from database 1 to database 0, long ago; then database 1 was restored, and frozen for it.
+  set(0, 'arriving = 0x0f00')
+  set(0, 'away = 0xf000, arriving = 0')
+  set(1, 'frozen = 1')
+  const [fault] = (await globals()).faults ?? []
+  expect(fault).toMatchObject({ code: 'digitsTwice', issuer: 'demo-ca' })
+  expect(fault?.message).toContain('begins with 8, 9, a, b')
+  await expect(world.store.thaw(issuer, world.tick())).rejects.toThrow(/^DB_1 claims what it had given up/)
+  expect(fault?.step).toContain('wrangler d1 execute DB_1 --remote')
+  world.db(1).exec(/--command "(.*)"$/.exec(fault?.step ?? '')?.[1] ?? '')
+  expect((await globals()).faults).toEqual([])
+  expect((await world.store.findIssuer('demo-ca'))?.parts).toMatchObject([
+    { database: 0, away: 0xf000 },
+    { database: 1, away: 0x0fff, leaving: 0 },
+  ])
+  await world.store.thaw(issuer, world.tick())
+})
+
 describe('the audit', () => {
   test('is of one database, with its own ids; by default of the first', async () => {
     await world.store.addCertificates(issuer, goodOnes([...low, ...high]), world.tick())
