@@ -201,14 +201,10 @@ export class Moves implements MoveService {
       }
     if (move.phase === 'begun') return this.#begin(source, target, move)
     const claimed = known?.phase === 'claimed'
-    if (at === undefined || (known === undefined && move.phase !== 'givenUp' && move.phase !== 'purging'))
-      return {
-        problem: `database ${move.peer} does not know of this move any more: was it restored from a backup?`,
-      }
-    if (claimed && isBefore(move, 'barred'))
-      return {
-        problem: `database ${move.peer} has claimed the digits, the source does not know: was it restored from a backup?`,
-      }
+    const hasEnded = move.phase === 'givenUp' || move.phase === 'purging'
+    if (at === undefined || (known === undefined && !hasEnded)) return this.#suspect(source, target, move)
+    if (claimed ? isBefore(move, 'barred') : move.phase === 'claimed')
+      return this.#suspect(source, target, move)
     switch (move.phase) {
       case 'copying':
         return this.#copy(source, at, move, budget)
@@ -228,6 +224,21 @@ export class Moves implements MoveService {
         return this.#purge(source, move, budget, () => this.#phase(source, move, 'done'))
       default:
         return 'again'
+    }
+  }
+
+  /** What one says does not go with the other: one was read before the other's last step, or is older than that. */
+  async #suspect(source: There, target: Side, { issuer, id, phase, peer }: Move): Promise<Outcome> {
+    const [here, there] = await Promise.all([source.moves.readPlace(issuer), target.moves.readPlace(issuer)])
+    const hasMoved = here?.move?.id !== id || here.move.phase !== phase
+    if (
+      hasMoved ||
+      there?.move?.id !== target.place?.move?.id ||
+      there?.move?.phase !== target.place?.move?.phase
+    )
+      return 'again'
+    return {
+      problem: `databases ${source.database} and ${peer} do not agree how far the move is: was one of them restored from a backup?`,
     }
   }
 

@@ -217,7 +217,7 @@ export class D1MoveStore implements MoveStore {
       const [, counted] = await transact(
         this.#db,
         [
-          this.#db.prepare(sql.PURGE).bind(issuer, from, from + DIGIT - 1),
+          this.#db.prepare(sql.PURGE).bind(issuer, id, from, from + DIGIT - 1),
           ...this.#bound([sql.COUNT_PURGED], issuer, id),
         ],
         this.#timeoutMs,

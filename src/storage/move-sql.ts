@@ -294,10 +294,12 @@ export const TARGET_STEPS: Readonly<Record<string, readonly string[]>> = {
 export const SETTLE = `UPDATE moves SET settled_ms = ?3 WHERE ${OPEN} AND id = ?2 AND phase = 6 AND settled_ms = 0`
 export const END_ABORTED = `UPDATE moves SET ended_ms = ?3 WHERE ${OPEN} AND id = ?2 AND phase = 9`
 
-/** ?2 first hash of a digit, ?3 its last. certificates_delete lets nothing go that is here. */
+/** ?2 the move, ?3 first hash of a digit, ?4 its last. Whoever comes late deletes nothing; nor does certificates_delete let go what is here. */
 export const PURGE = `
   DELETE FROM certificates WHERE (issuer, hash, serial) IN (
-    SELECT issuer, hash, serial FROM certificates WHERE issuer = ?1 AND hash BETWEEN ?2 AND ?3 ORDER BY hash LIMIT ${PURGE_ROWS})`
+    SELECT issuer, hash, serial FROM certificates WHERE issuer = ?1 AND hash BETWEEN ?3 AND ?4
+      AND EXISTS (SELECT 1 FROM moves WHERE ${OPEN} AND id = ?2 AND phase IN (7, 9))
+    ORDER BY hash LIMIT ${PURGE_ROWS})`
 export const COUNT_PURGED = `
   UPDATE moves SET purged = purged + changes() WHERE ${OPEN} AND id = ?2 RETURNING changes() AS count`
 export const PURGE_SLOTS = `

@@ -25,30 +25,34 @@ interface Root {
 }
 
 export interface WorldOptions {
-  readonly databases?: number
   /** Wraps the store of each database: to break it. */
-  readonly wrap?: (store: MoveStore) => MoveStore
+  readonly wrap?: (store: MoveStore, db: SqliteD1, database: number) => MoveStore
+  /** Made before, to be made as they were afterwards; else there are two. */
+  readonly dbs?: readonly SqliteD1[]
+  readonly clock?: VirtualClock
   /** What the moves take for the bound. */
   readonly boundSeconds?: number
 }
 
 export class MoveWorld {
-  readonly clock = new VirtualClock()
-  readonly dbs: SqliteD1[]
+  readonly clock: VirtualClock
+  readonly dbs: readonly SqliteD1[]
   readonly record: ShardedAdminStore
   readonly moves: Moves
   readonly stores: MoveStore[]
   readonly roots: Root[][]
   readonly pages: number[][]
   issuer = 0
+  readonly #boundSeconds: number
+  #names = 0
   /** Publications fail. */
   mute = false
 
-  constructor({ databases = 2, wrap = (store) => store, boundSeconds = BOUND_SECONDS }: WorldOptions = {}) {
-    const numbers = Array.from({ length: databases }, (_, n) => n)
-    this.dbs = numbers.map(() => new SqliteD1({ now: () => this.clock.nowMs() / 1000 }))
-    this.roots = numbers.map(() => [])
-    this.pages = numbers.map(() => [])
+  constructor({ dbs, clock, wrap = (store) => store, boundSeconds = BOUND_SECONDS }: WorldOptions = {}) {
+    this.clock = clock ?? new VirtualClock()
+    this.dbs = dbs ?? [0, 1].map(() => new SqliteD1({ now: () => this.clock.nowMs() / 1000 }))
+    this.roots = this.dbs.map(() => [])
+    this.pages = this.dbs.map(() => [])
     this.record = new ShardedAdminStore(
       this.dbs.map((db, database) => ({
         database,
@@ -57,20 +61,34 @@ export class MoveWorld {
         recovery: new D1RecoveryStore(db),
       })),
     )
-    this.stores = this.dbs.map((db) => wrap(new D1MoveStore(db)))
-    let names = 0
-    this.moves = new Moves({
+    this.stores = this.dbs.map((db, database) => wrap(new D1MoveStore(db), db, database))
+    this.#boundSeconds = boundSeconds
+    this.moves = this.mover()
+  }
+
+  /** Another program that moves. @param gate before and after each call that it makes; to fail, or to wait there */
+  mover(gate: () => Promise<void> = async () => undefined): Moves {
+    const gated = async <T>(work: () => Promise<T>): Promise<T> => {
+      await gate()
+      const result = await work()
+      await gate()
+      return result
+    }
+    return new Moves({
       databases: this.stores.map(
-        (moves, database): MoveDatabase => ({
+        (store, database): MoveDatabase => ({
           database,
-          moves,
-          publish: async () => ({ published: this.publish(database) }),
-          writeIssuerPage: async (issuer) => void this.pages[database]?.push(issuer),
+          moves: intercepted(store, gated),
+          publish: () => gated(async () => ({ published: this.publish(database) })),
+          writeIssuerPage: (issuer) => gated(async () => void this.pages[database]?.push(issuer)),
         }),
       ),
       clock: this.clock,
-      boundSeconds,
-      newId: () => `move-${(names += 1)}`,
+      boundSeconds: this.#boundSeconds,
+      newId: () => {
+        this.#names += 1
+        return `move-${this.#names}`
+      },
     })
   }
 
@@ -158,4 +176,30 @@ export class MoveWorld {
 
 function combinations<T>(lists: readonly (readonly T[])[]): T[][] {
   return lists.reduce<T[][]>((sets, list) => sets.flatMap((set) => list.map((one) => [...set, one])), [[]])
+}
+
+/** The same store, every call of it by way of `through`. */
+function intercepted(store: MoveStore, through: <T>(work: () => Promise<T>) => Promise<T>): MoveStore {
+  return {
+    readPlace: (...of) => through(() => store.readPlace(...of)),
+    listMoves: (...of) => through(() => store.listMoves(...of)),
+    countRows: (...of) => through(() => store.countRows(...of)),
+    countUnbuilt: (...of) => through(() => store.countUnbuilt(...of)),
+    begin: (...of) => through(() => store.begin(...of)),
+    enter: (...of) => through(() => store.enter(...of)),
+    adopt: (...of) => through(() => store.adopt(...of)),
+    readRows: (...of) => through(() => store.readRows(...of)),
+    readStretch: (...of) => through(() => store.readStretch(...of)),
+    readKeys: (...of) => through(() => store.readKeys(...of)),
+    readNotes: (...of) => through(() => store.readNotes(...of)),
+    dropNotes: (...of) => through(() => store.dropNotes(...of)),
+    write: (...of) => through(() => store.write(...of)),
+    add: (...of) => through(() => store.add(...of)),
+    advance: (...of) => through(() => store.advance(...of)),
+    setPhase: (...of) => through(() => store.setPhase(...of)),
+    settle: (...of) => through(() => store.settle(...of)),
+    endAborted: (...of) => through(() => store.endAborted(...of)),
+    noteWork: (...of) => through(() => store.noteWork(...of)),
+    purge: (...of) => through(() => store.purge(...of)),
+  }
 }
