@@ -68,7 +68,7 @@ export class Bundle implements BundleHeader {
     if (this.#indexStart < FIXED_HEADER_BYTES || indexEnd + CRC_BYTES + DIGEST_BYTES > bytes.length) {
       throw new BundleFault('badLength', 12, 'header and index do not fit')
     }
-    this.#headerCRC = crc32(bytes, 0, indexEnd)
+    this.#headerCRC = crc32(bytes, 0, indexEnd, 0, view)
     if (this.#headerCRC !== view.getUint32(indexEnd)) {
       throw new BundleFault('badChecksum', indexEnd, 'header or index is damaged')
     }
@@ -162,7 +162,9 @@ export class Bundle implements BundleHeader {
     if (start < first || end > last || contentEnd <= start) {
       throw new BundleFault('badEntry', at, `entry ${row} is not between index and trailer`)
     }
-    if (crc32(this.#bytes, start, contentEnd, this.#headerCRC) !== this.#view.getUint32(contentEnd)) {
+    if (
+      crc32(this.#bytes, start, contentEnd, this.#headerCRC, this.#view) !== this.#view.getUint32(contentEnd)
+    ) {
       throw new BundleFault('badChecksum', start, `entry ${row} is damaged or of another bundle`)
     }
     return new ByteCursor(this.#bytes, this.#view, start, contentEnd, 'badEntry')

@@ -56,7 +56,7 @@ export async function encodeBundle(content: BundleContent): Promise<Uint8Array<A
   for (const { entry } of rows) {
     const start = writer.offset
     writeEntry(writer, entry, header.variants.length)
-    writer.u32(crc32(writer.bytes, start, writer.offset, headerCRC))
+    writer.u32(crc32(writer.bytes, start, writer.offset, headerCRC, writer.view))
   }
   const digest = await crypto.subtle.digest('SHA-256', writer.bytes.subarray(0, writer.offset))
   writer.put(new Uint8Array(digest))
@@ -203,25 +203,25 @@ const NOTHING = new Uint8Array()
 class Writer {
   readonly bytes: Uint8Array<ArrayBuffer>
   offset = 0
-  readonly #view: DataView
+  readonly view: DataView
 
   constructor(length: number) {
     this.bytes = new Uint8Array(length)
-    this.#view = new DataView(this.bytes.buffer)
+    this.view = new DataView(this.bytes.buffer)
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.offset, value)
+    this.view.setUint8(this.offset, value)
     this.offset += 1
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.offset, value)
+    this.view.setUint16(this.offset, value)
     this.offset += 2
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.offset, value)
+    this.view.setUint32(this.offset, value)
     this.offset += 4
   }
 

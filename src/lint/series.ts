@@ -20,8 +20,9 @@ const MAX_FORMS = 8
 interface Form {
   /** A copy of ours, into which serial numbers and signatures are written. */
   readonly octets: Uint8Array
-  /** The same memory, for comparing. */
+  /** The same memory, for comparing, and that of the response that was compared last: the next one often stands in the same octets. */
   readonly words: Int32Array
+  last: Int32Array
   readonly serialAt: number
   readonly serialEnd: number
   readonly signatureAt: number
@@ -84,9 +85,11 @@ function formOf(octets: Uint8Array, report: LintReport, context: LintContext): F
   const { signature } = basic
   const known = knownOf(context, true)
   const judged = new Judged(basic, context, { response, size: octets.length })
+  const words = wordsOf(octets)
   return {
     octets,
-    words: wordsOf(octets),
+    words,
+    last: words,
     serialAt: serialNumber.byteOffset - octets.byteOffset,
     serialEnd: serialNumber.byteOffset - octets.byteOffset + serialNumber.length,
     signatureAt: signature.byteOffset - octets.byteOffset,
@@ -103,15 +106,14 @@ function isOfEach({ needs }: ResponseCheck | SingleCheck): boolean {
 }
 
 /** Makes the copy the same as the response, if that takes no more than serial number and signature. */
-function isAlike(
-  { octets, words, serialAt, serialEnd, signatureAt, signatureEnd }: Form,
-  der: Uint8Array,
-): boolean {
+function isAlike(form: Form, der: Uint8Array): boolean {
+  const { octets, words, serialAt, serialEnd, signatureAt, signatureEnd } = form
   if (der.length !== octets.length || der.byteOffset % 4 !== 0) return false
   if (!isMinimalInteger(der, serialAt, serialEnd)) return false
   for (let i = serialAt; i < serialEnd; i += 1) octets[i] = der[i] ?? 0
   for (let i = signatureAt; i < signatureEnd; i += 1) octets[i] = der[i] ?? 0
-  const other = wordsOf(der)
+  if (form.last.buffer !== der.buffer || form.last.byteOffset !== der.byteOffset) form.last = wordsOf(der)
+  const other = form.last
   for (let i = 0; i < words.length; i += 1) if (words[i] !== other[i]) return false
   for (let i = words.length * 4; i < octets.length; i += 1) if (octets[i] !== der[i]) return false
   return true

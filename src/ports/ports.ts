@@ -182,6 +182,8 @@ export interface LeasedSlot {
   readonly lease: string
   /** When the lease was asked for: no put may start long after. */
   readonly since: UnixSeconds
+  /** It was never built: no bundle of it stands. */
+  readonly isFirst: boolean
 }
 
 /** A slot to be built. */

@@ -244,9 +244,10 @@ function bearing(
 /** A bundle as it stands, whose signatures may be used again. Whatever is wrong with it, we sign afresh. */
 async function readPrevious(
   ports: ResignPorts,
-  { issuer, k, slot }: LeasedSlot,
+  { issuer, k, slot, isFirst }: LeasedSlot,
   algorithm: SignatureAlgorithm | undefined,
 ): Promise<Bundle | undefined> {
+  if (isFirst) return undefined // whoever put one and died before he noted it has signed for nothing
   try {
     const bytes = await ports.derived.readBundle(issuer, k, slot, algorithm)
     if (bytes === null) return undefined

@@ -2,7 +2,8 @@
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { FanOutStore, PlanRecord, SlotName } from '../ports/fan-out-store.ts'
 import type { LeasedSlot } from '../ports/ports.ts'
-import { type Database, numberIn, query, type StoreOptions, textIn, transact } from './database.ts'
+import { decodeLease } from './d1-slot-store.ts'
+import { type Database, numberIn, query, type StoreOptions, transact } from './database.ts'
 import { isPlanned } from './slot-rules.ts'
 
 /** Slots in one statement. */
@@ -29,7 +30,7 @@ const CLAIM = `
   WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND lease = ?4 AND ${isPlanned('lease')} AND EXISTS (
     SELECT 1 FROM issuers i
     WHERE i.id = slots.issuer AND i.enabled = 1 AND i.frozen = 0 AND (slots.k = i.k OR slots.k = i.k_next))
-  RETURNING lease`
+  RETURNING lease, built_seq`
 
 const RECORD_PLAN = `
   UPDATE plan SET planned_ms = ?1, due = ?2, planned = ?3, messages = ?4,
@@ -85,7 +86,7 @@ export class D1FanOutStore implements FanOutStore {
   ): Promise<LeasedSlot | undefined> {
     const statement = this.#db.prepare(CLAIM).bind(issuer, k, slot, planned, now, seconds)
     const [row] = await query(this.#db, statement, this.#timeoutMs)
-    return row === undefined ? undefined : { issuer, k, slot, lease: textIn(row, 'lease'), since: now }
+    return row === undefined ? undefined : decodeLease({ issuer, k, slot }, row, now)
   }
 
   recordPlan({ plannedMs, due, planned, messages, lost, refused }: PlanRecord): Promise<void> {

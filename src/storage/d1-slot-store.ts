@@ -19,7 +19,7 @@ const LEASE = `
   UPDATE slots SET lease = hex(randomblob(16)), lease_until = ?4 + ?5,
     again = iif(lease IS NULL OR ${isPlanned('lease')}, again, 1)
   WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND (lease IS NULL OR lease_until <= ?4)
-  RETURNING lease`
+  RETURNING lease, built_seq`
 
 const READ_HEAD = 'SELECT seq, floor, config_rev FROM issuers WHERE id = ?1'
 const READ_ROWS = `
@@ -123,7 +123,7 @@ export class D1SlotStore implements SlotStore {
     const { issuer, k, slot } = name
     const statement = this.#db.prepare(LEASE).bind(issuer, k, slot, now, seconds)
     const [row] = await query(this.#db, statement, this.#timeoutMs)
-    return row === undefined ? undefined : { issuer, k, slot, lease: textIn(row, 'lease'), since: now }
+    return row === undefined ? undefined : decodeLease({ issuer, k, slot }, row, now)
   }
 
   async readSlot(name: SlotName): ReturnType<SlotStore['readSlot']> {
@@ -181,6 +181,12 @@ export class D1SlotStore implements SlotStore {
   pruneCertificates(now: UnixSeconds, limit: number): Promise<number> {
     return pruneCertificates(this.#db, now, limit, this.#timeoutMs)
   }
+}
+
+/** @param row lease, built_seq */
+export function decodeLease({ issuer, k, slot }: SlotName, row: Row, now: UnixSeconds): LeasedSlot {
+  const isFirst = numberIn(row, 'built_seq') === 0
+  return { issuer, k, slot, lease: textIn(row, 'lease'), since: now, isFirst }
 }
 
 function decodeDueSlot(row: Row): DueSlot {

@@ -141,7 +141,7 @@ describe('the same check finds', () => {
             const sql = `UPDATE slots SET lease = hex(randomblob(16)), lease_until = ?4 + ?5
               WHERE issuer = ?1 AND k = ?2 AND slot = ?3 RETURNING lease`
             const { results } = await db.prepare(sql).bind(issuer, k, slot, now, seconds).all()
-            return { issuer, k, slot, lease: String(results[0]?.['lease']), since: now }
+            return { issuer, k, slot, lease: String(results[0]?.['lease']), since: now, isFirst: false }
           },
         }),
     },

@@ -78,6 +78,16 @@ describe('a run', () => {
     expect(await bundle().verifyDigest()).toBe(true)
   })
 
+  test('asks KV for the bundle that stands, but not for that of a slot that was never built', async () => {
+    const asked: string[] = []
+    const seen = world.isolate(0, { before: (port, what) => void (port === 'kv.bundle' && asked.push(what)) })
+    await world.presign(seen)
+    expect(asked).toEqual([])
+    await revoke(0)
+    expect(await world.presign(seen)).toMatchObject({ built: 1, signatures: 2 })
+    expect(asked).toEqual(['b/1/0/0'])
+  })
+
   test('signs only what changed, and keeps every other signature octet for octet', async () => {
     await world.presign(place)
     const before = Array.from({ length: COUNT }, (_, n) => entry(n))
