@@ -5,6 +5,7 @@ import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import { crlReasonName } from '../pkix/crl-reason.ts'
 import { formatPEM } from '../pkix/pem.ts'
 import { formatSerial } from '../pkix/serial-number.ts'
+import { formatDigits } from '../ports/moves.ts'
 import type { CertificateRow, IssuerRecord, ResponderRecord } from '../ports/records.ts'
 import { extensionsView } from './admin-extensions.ts'
 import { hexOf } from './admin-hex.ts'
@@ -96,19 +97,9 @@ export function sharesView({ parts }: Pick<IssuerRecord, 'parts'>): Pick<answer.
     ? {}
     : {
         databases: parts.map(({ database, away, moving, fresh }) => ({
-          ...{ database, digits: digitsOf(~away), moving, fresh },
+          ...{ database, digits: formatDigits(~away), moving, fresh },
         })),
       }
-}
-
-/** `0-3,8`: digits next to each other as a range. */
-function digitsOf(mask: number): string {
-  const has = [...'0123456789abcdef'].map((digit, i) => ((mask >> i) & 1 ? digit : ' ')).join('')
-  return has
-    .split(/ +/)
-    .filter((run) => run !== '')
-    .map((run) => (run.length === 1 ? run : `${run[0]}-${run.at(-1)}`))
-    .join(',')
 }
 
 export function certificateView(row: CertificateRow, issuer: IssuerRecord): answer.Certificate {

@@ -1,5 +1,6 @@
 /** What can be the matter between databases: nothing that one of them would notice by itself. */
 import type { IssuerState, PartFault } from '../ports/admin-store.ts'
+import { formatDigits } from '../ports/moves.ts'
 import { ALL_DIGITS, databaseName } from '../ports/part-store.ts'
 import type { IssuerPart } from '../ports/records.ts'
 
@@ -58,7 +59,7 @@ function unclaimed(states: readonly IssuerState[]): PartFault[] {
     {
       code: 'digitsUnclaimed',
       issuer: first.name,
-      message: `issuer ${first.name}: no database has the certificates whose hash begins with ${digitsOf(away)}; they are answered tryLater`,
+      message: `issuer ${first.name}: no database has the certificates whose hash begins with ${formatDigits(away)}; they are answered tryLater`,
       step: 'repeat the issuer add that was not completed, with the same --databases; or add the binding of the database that is missing',
     },
   ]
@@ -79,7 +80,7 @@ function claimedTwice(states: readonly IssuerState[]): PartFault[] {
     {
       code: 'digitsTwice',
       issuer: first.name,
-      message: `issuer ${first.name}: two databases have the certificates whose hash begins with ${digitsOf(digits)}, and none of them moves; ${databaseName(part.database)} was restored to a time before it gave them up`,
+      message: `issuer ${first.name}: two databases have the certificates whose hash begins with ${formatDigits(digits)}, and none of them moves; ${databaseName(part.database)} was restored to a time before it gave them up`,
       step: `before the thaw: wrangler d1 execute ${databaseName(part.database)} --remote --command "${sql.join('; ')}"`,
     },
   ]
@@ -100,8 +101,4 @@ export function staleClaim(
 
 function namesOf(parts: readonly IssuerPart[] = []): string {
   return parts.map(({ database }) => databaseName(database)).join(', ')
-}
-
-function digitsOf(mask: number): string {
-  return [...'0123456789abcdef'].filter((_, digit) => (mask >> digit) & 1).join(', ')
 }

@@ -28,7 +28,8 @@ import type {
   MassTally,
   SlotNumber,
 } from '../ports/mass-store.ts'
-import { ALL_DIGITS, databaseName, MAX_DATABASES, ShardError } from '../ports/part-store.ts'
+import { dealt } from '../ports/moves.ts'
+import { databaseName, MAX_DATABASES, ShardError } from '../ports/part-store.ts'
 import type { CertificateRow, IssuerRecord, ResponderRecord, Sequence } from '../ports/records.ts'
 import { askAll, askParts, claimant, type Fault, merged, type Parts, unreached, valuesOf } from './asked.ts'
 import { mergeGlobals } from './merged-globals.ts'
@@ -296,8 +297,10 @@ export class ShardedAdminStore implements AdminStore {
       throw new ConflictError('databases', `an issuer is in 1 to ${MAX_DATABASES} databases, each named once`)
     const unknown = databases.find((database) => !this.databases.includes(database))
     if (unknown !== undefined) throw new ConflictError('databases', this.#noDatabase(unknown))
-    const below = (index: number) => 2 ** Math.ceil((index * 16) / count) - 1
-    return new Map(databases.map((database, i) => [database, ALL_DIGITS & ~(below(i + 1) & ~below(i))]))
+    const homes = dealt(databases)
+    const awayFrom = (database: number) =>
+      homes.reduce((mask, home, digit) => (home === database ? mask : mask | (1 << digit)), 0)
+    return new Map(databases.map((database) => [database, awayFrom(database)]))
   }
 
   /** Nobody can sign for it, or not everywhere: adding it has failed after its parts were made. */
