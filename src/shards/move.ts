@@ -15,7 +15,7 @@ import {
   type PlannedMove,
 } from '../ports/moves.ts'
 import type { Clock } from '../ports/ports.ts'
-import type { IssuerRecord, Sequence } from '../ports/records.ts'
+import type { Sequence } from '../ports/records.ts'
 
 export interface MoveDatabase {
   readonly database: number
@@ -614,26 +614,4 @@ function differences(rows: readonly RowText[], copies: readonly RowText[]): RowK
     ...copies.filter((row) => !here.has(row)),
   ].map(keyOf)
   return [...new Map(differing.map((key) => [`${key.hash}/${key.serial}`, key])).values()]
-}
-
-/** One database of a deployment, as far as moves use it. */
-export interface MovingShard extends Pick<MoveDatabase, 'database' | 'publish'> {
-  readonly moveStore: MoveStore
-  readonly record: { readIssuer(id: number): Promise<IssuerRecord | undefined> }
-  writeIssuerPage(issuer: IssuerRecord): Promise<void>
-}
-
-export function movesOf(shards: readonly MovingShard[], ports: Omit<MovePorts, 'databases'>): Moves {
-  const databases = shards.map(
-    (shard): MoveDatabase => ({
-      database: shard.database,
-      moves: shard.moveStore,
-      publish: (change) => shard.publish(change),
-      async writeIssuerPage(id) {
-        const issuer = await shard.record.readIssuer(id)
-        if (issuer !== undefined) await shard.writeIssuerPage(issuer)
-      },
-    }),
-  )
-  return new Moves({ ...ports, databases })
 }

@@ -10,6 +10,7 @@ import { issuerReference } from '../issuer-reference.ts'
 import { formatTable } from '../output.ts'
 import { type AlgorithmOption, addPolicyOptions, type PolicyOptions, readPolicy } from '../policy-options.ts'
 import { addResponderOptions, type ResponderOptions, readResponder } from '../responder-options.ts'
+import { moveCommand } from './issuer-move.ts'
 import { patch, printChange, switchCommands } from './issuer-switches.ts'
 
 interface AddOptions extends CommonOptions, PolicyOptions, ResponderOptions {
@@ -27,7 +28,7 @@ export function issuerCommand(): Command {
     'issuer',
     'certification authorities that are answered for',
     ['issuer add --cert issuer.pem --responder-cert ocsp.pem --responder-key ocsp.key', 'issuer list'],
-    [addCommand(), setCommand(), listCommand(), showCommand(), ...switchCommands()],
+    [addCommand(), setCommand(), listCommand(), showCommand(), moveCommand(), ...switchCommands()],
   )
 }
 
