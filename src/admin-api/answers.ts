@@ -363,7 +363,7 @@ export const Status = z.extend(Readiness, {
     z.object({
       bundlesPerSecond: z.number(),
       signaturesPerSecond: z.number(),
-      /** For what is due now, at that rate, signing without a break. */
+      /** For what is due now, waits in the queue or is being built, at that rate, signing without a break. */
       secondsLeft: z.number(),
     }),
   ),

@@ -70,13 +70,15 @@ function databasesStatus({ databases }: Globals): Pick<answer.Status, 'databases
   }
 }
 
-function signingRate({ signing, slotsDue }: Globals): answer.Status['signing'] {
+/** Left is what nobody has taken yet, and what waits in the queue or is being built. */
+function signingRate({ signing, slotsDue, fanOut }: Globals): answer.Status['signing'] {
   if (signing === undefined || signing.built === 0 || signing.milliseconds <= 0) return null
+  const left = slotsDue + (fanOut?.waiting ?? 0) + (fanOut?.building ?? 0)
   const perSecond = (count: number) => Math.round((count * 10_000) / signing.milliseconds) / 10
   return {
     bundlesPerSecond: perSecond(signing.built),
     signaturesPerSecond: perSecond(signing.signatures),
-    secondsLeft: Math.ceil((slotsDue * signing.milliseconds) / signing.built / 1000),
+    secondsLeft: Math.ceil((left * signing.milliseconds) / signing.built / 1000),
   }
 }
 

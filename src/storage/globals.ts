@@ -44,9 +44,7 @@ const READ_PUBLISHER = 'SELECT published_version, published_at FROM publisher WH
 const READ_RUNS = 'SELECT * FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY job) ORDER BY id'
 /** Runs that had nothing to sign say nothing of how fast it goes. */
 const READ_RATE = `
-  SELECT coalesce(sum(built), 0) AS built, coalesce(sum(signatures), 0) AS signatures,
-    coalesce(sum(finished_ms - started_ms), 0) AS milliseconds
-  FROM (SELECT * FROM runs WHERE built > 0 ORDER BY id DESC LIMIT ${RATED_RUNS})`
+  SELECT built, signatures, started_ms, finished_ms FROM runs WHERE built > 0 ORDER BY id DESC LIMIT ${RATED_RUNS}`
 const READ_PLAN = 'SELECT * FROM plan'
 const READ_COUNTERS = 'SELECT name, value FROM counters ORDER BY name'
 
@@ -116,7 +114,7 @@ export async function readGlobals(
     counters: Object.fromEntries(
       (counters ?? []).map((row) => [textIn(row, 'name'), numberIn(row, 'value')]),
     ),
-    signing: (rate ?? []).map(decodeRate)[0],
+    signing: decodeRate(rate ?? []),
     fanOut: (plans ?? []).map((row) => decodePlan(row, issuerRows ?? []))[0],
   }
 }
@@ -145,14 +143,20 @@ export async function recordRun(db: Database, run: RunRecord, timeoutMs: number 
   )
 }
 
-function decodeRate(row: Row): Globals['signing'] {
-  const built = numberIn(row, 'built')
-  if (built === 0) return undefined
-  return {
-    built,
-    signatures: numberIn(row, 'signatures'),
-    milliseconds: numberIn(row, 'milliseconds'),
+/** @param runs consumers of the queue run side by side: time in which several of them signed is counted once */
+function decodeRate(runs: readonly Row[]): Globals['signing'] {
+  if (runs.length === 0) return undefined
+  const sumOf = (column: string) => runs.reduce((sum, run) => sum + numberIn(run, column), 0)
+  const spans = runs.map((run) => ({
+    start: numberIn(run, 'started_ms'),
+    end: numberIn(run, 'finished_ms'),
+  }))
+  let [milliseconds, until] = [0, 0]
+  for (const { start, end } of spans.sort((a, b) => a.start - b.start)) {
+    milliseconds += Math.max(0, end - Math.max(start, until))
+    until = Math.max(until, end)
   }
+  return { built: sumOf('built'), signatures: sumOf('signatures'), milliseconds }
 }
 
 function decodeIssuerState(row: Row, database: number | undefined): IssuerState {

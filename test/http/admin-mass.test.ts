@@ -1,6 +1,7 @@
 /** Revoking many by the admin API, over the real record: what is asked for, what is refused, and that nothing else waits. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
+import { D1FanOutStore } from '../../src/storage/d1-fan-out-store.ts'
 import { STEP_ROWS } from '../../src/storage/mass-revocation.ts'
 import { good, newIssuer, POLICY, serial, setUp } from '../storage/fixtures.ts'
 import { hex } from '../support/pki.ts'
@@ -282,4 +283,23 @@ test('status tells the rate of signing and what is left, once something was sign
   const status = await world.call('GET', '/status')
   expect(status.at('slotsDue')).toBe(1)
   expect(status.at('signing')).toEqual({ bundlesPerSecond: 2, signaturesPerSecond: 1000, secondsLeft: 1 })
+})
+
+test('what waits in the queue and what is being built is left too; consumers side by side are as fast as they are together', async () => {
+  await add(1)
+  await post({ where: { all: true } })
+  const run = { job: 'queue', ok: true, failed: 0, remaining: 0, built: 4, signatures: 2000 }
+  await store.recordRun({ ...run, startedMs: nowMs, finishedMs: nowMs + 8000 })
+  await store.recordRun({ ...run, startedMs: nowMs + 2000, finishedMs: nowMs + 6000 })
+  await store.recordRun({ ...run, startedMs: nowMs + 4000, finishedMs: nowMs + 12_000 })
+  const expected = { bundlesPerSecond: 1, signaturesPerSecond: 500, secondsLeft: 1 }
+  const status = async () => (await world.call('GET', '/status')).at('')
+  expect(await status()).toMatchObject({ slotsDue: 1, signing: expected })
+  const places = new D1FanOutStore(db)
+  await places.recordPlan({ plannedMs: nowMs, due: 1, planned: 1, messages: 1, lost: false, refused: false })
+  const slot = { issuer, k: 0, slot: 0 }
+  await places.plan([slot], 'plan:1', NOW, 900)
+  expect(await status()).toMatchObject({ slotsDue: 0, queue: { waiting: 1, building: 0 }, signing: expected })
+  await places.claim(slot, 'plan:1', NOW, 1200)
+  expect(await status()).toMatchObject({ slotsDue: 0, queue: { waiting: 0, building: 1 }, signing: expected })
 })
