@@ -14,7 +14,7 @@ import { MissedBundles } from './responder/missed-bundles.ts'
 import { Requestors } from './responder/requestors.ts'
 import type { ResponderPorts } from './responder/respond.ts'
 import { Seen } from './responder/seen.ts'
-import { SignerJudge } from './responder/signer-judge.ts'
+import { type JudgePorts, SignerJudge } from './responder/signer-judge.ts'
 import { LiveSource } from './signing/live-source.ts'
 import { SignerPool } from './signing/signers.ts'
 import { D1DirectoryStore } from './storage/d1-directory-store.ts'
@@ -43,6 +43,8 @@ export interface ResponderResources {
   readonly background: (work: Promise<unknown>) => void
   /** How many of these share the memory of an isolate. Default 1. */
   readonly of?: number
+  /** With several databases: where the certificate of a requestor is. */
+  readonly locate?: JudgePorts['locate']
 }
 
 /** The responder, and the parts of it that others need. */
@@ -57,7 +59,20 @@ export interface ComposedResponder {
 }
 
 export function composeResponder(resources: ResponderResources): ComposedResponder {
-  const { db, derived, cache, clock, random, boundMs, kek, secret, sleep, background, of = 1 } = resources
+  const {
+    db,
+    derived,
+    cache,
+    clock,
+    random,
+    boundMs,
+    kek,
+    secret,
+    sleep,
+    background,
+    of = 1,
+    locate,
+  } = resources
   const status = new D1StatusStore(db)
   const overlayStore = new D1OverlayStore(db)
   const directory = new D1DirectoryStore(db)
@@ -83,13 +98,14 @@ export function composeResponder(resources: ResponderResources): ComposedRespond
   })
   const issuers = new IssuerDirectory({ derived, status, decodePage: decodeIssuerPage, background })
   const seen = new Seen()
-  const judge = new SignerJudge({ issuers, status, seen })
+  const judge = new SignerJudge({ issuers, status, seen, locate })
   const ports = {
     clock,
     overlay,
     issuers,
     memory: new AnswerMemory(ANSWER_BYTES / of),
     bundles,
+    status,
     copies: new LiveCopies(cache, background),
     seen,
     live,

@@ -2,7 +2,7 @@
  * One database and everything that is derived of it, wired together: what answers from it, what keeps it, what administers it. A
  * deployment has one of these, or several that share nothing but the Worker (ADR 0016).
  */
-import { composeResponder } from './compose-responder.ts'
+import { composeResponder, type ResponderResources } from './compose-responder.ts'
 import type { Env, Settings } from './env.ts'
 import type { AdminDeps, PresignOptions, PresignOutcome, PublishOutcome } from './http/admin-deps.ts'
 import { consoleLog } from './http/observe.ts'
@@ -41,6 +41,8 @@ export interface ShardResources {
   readonly kek: () => Uint8Array
   readonly secret: (name: string) => string | undefined
   readonly background: (work: Promise<unknown>) => void
+  /** With several databases: where the certificate of a requestor is. */
+  readonly locate?: ResponderResources['locate']
 }
 
 export interface Shard extends Pick<AdminDeps, 'changeCanary'> {
@@ -79,8 +81,14 @@ const random = () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0
 const QUEUE_TIMEOUT_MS = 10_000
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
+/** The only database there is. */
+export function composeOne(resources: Omit<ShardResources, 'database' | 'db'>): Composed {
+  const shard = composeShard({ ...resources, database: 0, db: resources.env.DB })
+  return { ...shard, store: shard.record }
+}
+
 export function composeShard(resources: ShardResources): Shard {
-  const { database, db, of, env, settings, kek, secret, background } = resources
+  const { database, db, of, env, settings, kek, secret, background, locate } = resources
   const boundMs = settings.boundSeconds * 1000
   const prefix = database === 0 ? '' : `${database}/`
   const slots = new D1SlotStore(db)
@@ -101,6 +109,7 @@ export function composeShard(resources: ShardResources): Shard {
     sleep,
     background,
     of,
+    locate,
   })
   const { ports: responder, status, overlayStore, directory, overlay, signers, live } = composed
   /** What this isolate publishes it also believes at once: a revocation shows where it was made without waiting for KV. */

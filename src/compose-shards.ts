@@ -1,5 +1,5 @@
 /** Several databases behind one Worker: each does its own work, and what concerns all of them is asked of all (ADR 0016). */
-import { type Composed, clock, type Shard } from './compose-shard.ts'
+import { type Composed, clock, composeShard, type Shard, type ShardResources } from './compose-shard.ts'
 import type { PresignOptions, PresignOutcome, PublishOutcome } from './http/admin-deps.ts'
 import { consoleLog } from './http/observe.ts'
 import type { QueueMessage } from './jobs/consumer.ts'
@@ -11,11 +11,22 @@ import { ShardedAdminStore } from './shards/sharded-admin-store.ts'
 import { ShardedCanaryStore } from './shards/sharded-canary-store.ts'
 import { ShardedRecoveryStore } from './shards/sharded-recovery-store.ts'
 
-/** @param shards in the order of their databases, two or more */
-export function composeShards(shards: readonly [Shard, ...Shard[]], boundSeconds: number): Composed {
+/** @param databases DB first, two or more */
+export function composeShards(
+  databases: readonly [D1Database, ...D1Database[]],
+  resources: Omit<ShardResources, 'database' | 'db' | 'locate'>,
+): Composed {
+  const make = (db: D1Database, database: number): Shard =>
+    composeShard({ ...resources, database, db, locate: (certID) => router.locate(certID) })
+  const [db, ...others] = databases
+  const first = make(db, 0)
+  const shards = [first, ...others.map((other, index) => make(other, index + 1))]
+  const router = new Shards(
+    shards.map(({ responder }) => responder),
+    clock,
+  )
   const store = new ShardedAdminStore(shards)
   const canaries = new ShardedCanaryStore(shards)
-  const responders = shards.map(({ responder }) => responder)
   /** Every database that has something of the issuer, with the issuer as it stands there. */
   const withIssuer = async (id: number): Promise<{ shard: Shard; issuer: IssuerRecord }[]> => {
     const found = await Promise.all(
@@ -26,7 +37,7 @@ export function composeShards(shards: readonly [Shard, ...Shard[]], boundSeconds
   const shardOf = (database: number): Shard | undefined => shards.find((shard) => shard.database === database)
 
   return {
-    responder: { ...shards[0].responder, shards: new Shards(responders, clock) },
+    responder: { ...first.responder, shards: router },
     store,
     canaries,
     recovery: new ShardedRecoveryStore(shards),
@@ -41,7 +52,7 @@ export function composeShards(shards: readonly [Shard, ...Shard[]], boundSeconds
         },
       })),
       clock,
-      boundSeconds,
+      boundSeconds: resources.settings.boundSeconds,
       newId: () => crypto.randomUUID(),
     }),
     async changeCanary(canary) {
@@ -49,7 +60,7 @@ export function composeShards(shards: readonly [Shard, ...Shard[]], boundSeconds
       return home?.changeCanary(canary)
     },
     async publish(change) {
-      if (change?.database !== undefined) return (shardOf(change.database) ?? shards[0]).publish(change)
+      if (change?.database !== undefined) return (shardOf(change.database) ?? first).publish(change)
       if (change === undefined) return together(await Promise.all(shards.map((shard) => shard.publish())))
       const places = await withIssuer(change.issuer)
       return together(

@@ -1,6 +1,6 @@
 /** The composition root: bindings and secrets in, one Worker out. With the other compose files the only one that builds its adapters. */
 import type { Hono } from 'hono'
-import { type Composed, clock, composeShard } from './compose-shard.ts'
+import { clock, composeOne } from './compose-shard.ts'
 import { composeShards } from './compose-shards.ts'
 import type { Env } from './env.ts'
 import { databasesOf, readSettings } from './env.ts'
@@ -27,13 +27,7 @@ export function compose(env: Env, background: (work: Promise<unknown>) => void):
   const secret = (name: string) => secretOf(env, name)
   const kek = () => parseKeyEncryptionKey(env.KEY_ENCRYPTION_KEY)
   const resources = { of: databases.length, env, settings, kek, secret, background }
-  const [first, ...others] = databases
-  const shard = composeShard({ ...resources, database: 0, db: first })
-  const further = others.map((db, index) => composeShard({ ...resources, database: index + 1, db }))
-  const composed: Composed =
-    further.length === 0
-      ? { ...shard, store: shard.record }
-      : composeShards([shard, ...further], settings.boundSeconds)
+  const composed = databases.length === 1 ? composeOne(resources) : composeShards(databases, resources)
   const { responder, store } = composed
   const observe = observer(consoleLog, env.METRICS, settings.logSampleRate, Math.random)
   const administration: AdminDeps = {

@@ -6,7 +6,7 @@ import { preferredSignatureAlgorithms } from '../ocsp/preferred-algorithms.ts'
 import type { OverlayReader } from '../overlay/reader.ts'
 import type { OverlayView } from '../overlay/view.ts'
 import { FreshnessError, RequestRefused, SigningError, StorageError } from '../ports/errors.ts'
-import type { Clock } from '../ports/ports.ts'
+import type { Clock, StatusStore } from '../ports/ports.ts'
 import type { Answer, StatusAnswer } from './answer.ts'
 import { errorAnswer } from './answer.ts'
 import type { AnswerMemory } from './answer-memory.ts'
@@ -30,6 +30,8 @@ export interface ResponderPorts {
   readonly issuers: IssuerDirectory
   readonly memory: AnswerMemory
   readonly bundles: BundleSource
+  /** For whoever asks about a certificate of this database in the name of another one. */
+  readonly status: Pick<StatusStore, 'readStatuses'>
   readonly copies: LiveCopies
   readonly seen: Seen
   readonly live: LivePort

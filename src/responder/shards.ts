@@ -13,6 +13,7 @@ import { type Answer, errorAnswer } from './answer.ts'
 import { isElsewhere, type Query } from './query.ts'
 import { isForRequestors } from './requestors.ts'
 import { admitted, answerAlone, forWhomItIs, mayLeave, type ResponderPorts } from './respond.ts'
+import type { LocatedRecord } from './signer-judge.ts'
 
 /** While a move ends, roots change under a request. */
 const ATTEMPTS = 2
@@ -48,6 +49,12 @@ export class Shards {
     const only = requestList.length === 1 ? requestList[0] : undefined
     const home = only === undefined ? undefined : this.#homeAtOnce(only.reqCert)
     return home === undefined ? this.#find(request) : answerAlone(request, home)
+  }
+
+  /** Where a certificate's status is. @throws RequestRefused.unknownIssuer, StorageError */
+  async locate(certID: CertID): Promise<LocatedRecord> {
+    const { issuers, status, seen, overlay } = await this.#homeOf(certID)
+    return { issuers, status, seen, root: overlay.fresh(this.#clock.nowMs()) ?? (await overlay.refresh()) }
   }
 
   /** undefined when that takes a look at something that is not in memory. @throws RequestRefused */

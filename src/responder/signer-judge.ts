@@ -36,10 +36,20 @@ export interface Judgement {
   readonly recorded?: { readonly issuer: IssuerPlace; readonly serial: Uint8Array; readonly asOf: Sequence }
 }
 
+/** Where the status of a certificate is found. */
 export interface JudgePorts {
   readonly issuers: Pick<IssuerDirectory, 'resolve'>
   readonly status: Pick<StatusStore, 'readStatuses'>
   readonly seen: Seen
+  /**
+   * Of several databases: the one that has the certificate, with its overlay. A signer may be anybody's.
+   * @throws RequestRefused.unknownIssuer: none serves its issuer; StorageError
+   */
+  readonly locate?: ((certID: CertID) => Promise<LocatedRecord>) | undefined
+}
+
+export interface LocatedRecord extends Pick<JudgePorts, 'issuers' | 'status' | 'seen'> {
+  readonly root: OverlayView
 }
 
 type X509 = typeof import('../x509/index.ts')
@@ -90,26 +100,35 @@ export class SignerJudge {
     root: OverlayView,
     now: UnixSeconds,
   ): Promise<Judgement> {
-    const query = await this.#served(certID, root, now)
-    if (query === undefined) return { signer }
+    const served = await this.#served(certID, root, now)
+    if (served === undefined) return { signer }
+    const { query, place } = served
     const { issuer, at, first } = query
     if (at.frozen) throw new StorageError('unavailable', 'the record was restored and is not thawed')
-    const { asOf, rows } = await this.#ports.status.readStatuses(issuer.id, [first])
+    const { asOf, rows } = await place.status.readStatuses(issuer.id, [first])
     if (asOf < Math.max(at.head, first.need))
       throw new StorageError('unavailable', 'D1 is behind the published overlay')
     const status = rows[0]?.status
     // Where only what is revoked is recorded, absence is the operator's word for good (R1.33).
     const isGood =
       status === undefined ? issuer.policy.unknown === 'good' : status === 'good' || status === 'released'
-    const recorded = { issuer: placeOf(query), serial: first.serial, asOf }
-    return { signer: isGood && issuer.compromisedAt === undefined ? signer : undefined, recorded }
+    const judged = isGood && issuer.compromisedAt === undefined ? signer : undefined
+    // The overlay of another database is not ours to ask again: the judgement ends by its time.
+    if (place.seen !== this.#ports.seen) return { signer: judged }
+    return { signer: judged, recorded: { issuer: placeOf(query), serial: first.serial, asOf } }
   }
 
   /** The question about the signer's own certificate, if this responder serves its issuer. */
-  async #served(certID: CertID, root: OverlayView, now: UnixSeconds): Promise<Query | undefined> {
+  async #served(
+    certID: CertID,
+    root: OverlayView,
+    now: UnixSeconds,
+  ): Promise<{ query: Query; place: LocatedRecord } | undefined> {
     const tbsRequest = { versionExplicit: false, requestList: [{ reqCert: certID }] }
+    const { locate } = this.#ports
     try {
-      return await this.#ports.issuers.resolve({ tbsRequest }, root, this.#ports.seen, now)
+      const place = locate === undefined ? { ...this.#ports, root } : await locate(certID)
+      return { query: await place.issuers.resolve({ tbsRequest }, place.root, place.seen, now), place }
     } catch (error) {
       if (error instanceof RequestRefused) return undefined
       throw error

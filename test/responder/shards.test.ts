@@ -13,6 +13,7 @@ import { type ResponderPorts, respond } from '../../src/responder/respond.ts'
 import { importVerifier } from '../../src/signing/webcrypto-signer.ts'
 import type { TestPKI } from '../support/pki.ts'
 import { ShardRig } from '../support/shard-rig.ts'
+import { makeRequestor, type Requestor, signedRequest } from './requestors.ts'
 
 const ALL = 0xffff
 /** Digits 0 to 7, and 8 to f. */
@@ -30,6 +31,7 @@ let rig: ShardRig
 let split: IssuerRecord
 let pki: TestPKI
 let whole: IssuerRecord
+let wholePKI: TestPKI
 
 const good = (serial: Uint8Array) => ({
   serial,
@@ -43,7 +45,9 @@ beforeEach(async () => {
   const added = await rig.addCA('split', [0, 1])
   split = added.record
   pki = added.pki
-  whole = (await rig.addCA('whole', [1])).record
+  const other = await rig.addCA('whole', [1])
+  whole = other.record
+  wholePKI = other.pki
   rig.at(0).share(split.id, { away: HIGH })
   rig.at(1).share(split.id, { away: LOW })
   await rig.add(0, split.id, [L0, L1].map(good))
@@ -236,5 +240,30 @@ describe('claims', () => {
     await rig.pass(120)
     expect(await ask(split, [L0])).toBe('good')
     expect(await ask(split, [L1, H1])).toBe('good good')
+  })
+})
+
+describe('a requestor whose certificate is in another database', () => {
+  // Asked of an issuer in the first database; issued by one that only the second has.
+  test('is looked up there: good lets the request pass, unrecorded and revoked do not (R1.25)', async () => {
+    const issuer = { name: wholePKI.issuer.name, signer: wholePKI.issuer.signer }
+    const [known, stranger] = [await makeRequestor({ issuer }), await makeRequestor({ issuer })]
+    await rig.add(1, whole.id, [good(known.serial)])
+    const policy = {
+      ...split.policy,
+      signedRequests: 'require' as const,
+      requestors: [wholePKI.issuer.certificate],
+    }
+    await rig.at(0).isolate.admin.updateIssuer(split.id, { policy }, rig.clock.nowMs())
+    await rig.pass(60)
+    const from = async (requestor: Requestor) =>
+      said(await rig.ask(await signedRequest({ pki, record: split }, L0, requestor), rig.newResponder()))
+    expect(await from(known)).toBe('good')
+    expect(await from(stranger)).toBe('unauthorized signatureRefused')
+    await rig.change(1, whole.id, known.serial, { to: 'revoked', reason: 1 })
+    await rig.pass(60)
+    expect(await from(known)).toBe('unauthorized signatureRefused')
+    rig.at(1).faults.set('d1', 'fail')
+    expect(await from(known)).toMatch(/^tryLater/)
   })
 })

@@ -6,6 +6,7 @@ import type { Answer } from '../../src/responder/answer.ts'
 import type { ResponderPorts } from '../../src/responder/respond.ts'
 import { respond } from '../../src/responder/respond.ts'
 import { Shards } from '../../src/responder/shards.ts'
+import type { JudgePorts } from '../../src/responder/signer-judge.ts'
 import { wrapKey } from '../../src/signing/key-custody.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { Random, VirtualClock } from './clock.ts'
@@ -42,7 +43,7 @@ export class RigShard {
     this.isolate = this.newIsolate()
   }
 
-  newIsolate(colo = 0): Isolate {
+  newIsolate(colo = 0, locate?: JudgePorts['locate']): Isolate {
     const random = new Random(5)
     const cache = this.caches[colo]
     if (cache === undefined) throw new RangeError(`no colo ${colo}`)
@@ -56,6 +57,7 @@ export class RigShard {
       kek: KEK,
       hook: this.faults,
       timeoutMs: 200,
+      locate,
     })
   }
 
@@ -96,10 +98,12 @@ export class ShardRig {
 
   /** Isolates that remember nothing, one behind all. */
   newResponder(colo = 0): ResponderPorts {
-    const all = this.shards.map((shard) => shard.newIsolate(colo).responder)
+    const locate: JudgePorts['locate'] = (certID) => router.locate(certID)
+    const all = this.shards.map((shard) => shard.newIsolate(colo, locate).responder)
+    const router = new Shards(all, this.clock)
     const [first] = all
     if (first === undefined) throw new RangeError('no database')
-    return { ...first, shards: new Shards(all, this.clock) }
+    return { ...first, shards: router }
   }
 
   at(database: number): RigShard {

@@ -24,7 +24,7 @@ import { MissedBundles } from '../../src/responder/missed-bundles.ts'
 import { Requestors } from '../../src/responder/requestors.ts'
 import type { ResponderPorts } from '../../src/responder/respond.ts'
 import { Seen } from '../../src/responder/seen.ts'
-import { SignerJudge } from '../../src/responder/signer-judge.ts'
+import { type JudgePorts, SignerJudge } from '../../src/responder/signer-judge.ts'
 import { LiveSource } from '../../src/signing/live-source.ts'
 import type { PresignPorts } from '../../src/signing/presign.ts'
 import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
@@ -90,6 +90,8 @@ export interface IsolateOptions {
   /** Deadline of each call of a store. */
   readonly timeoutMs?: number
   readonly log?: EventLog
+  /** With several databases: where the certificate of a requestor is. */
+  readonly locate?: JudgePorts['locate']
 }
 
 export interface Isolate {
@@ -169,10 +171,11 @@ export function makeIsolate(options: IsolateOptions): Isolate {
   const live = new LiveSource({ status, bundles, signers, clock, latestRoot, background: keep })
   const issuers = new IssuerDirectory({ derived: kv, status, decodePage: decodeIssuerPage, background: keep })
   const seen = new Seen()
-  const judge = new SignerJudge({ issuers, status, seen })
+  const judge = new SignerJudge({ issuers, status, seen, locate: options.locate })
   return {
     responder: {
       clock,
+      status,
       overlay,
       issuers,
       memory: new AnswerMemory(options.memoryBytes),
