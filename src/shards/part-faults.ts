@@ -55,12 +55,16 @@ function unclaimed(states: readonly IssuerState[]): PartFault[] {
   const away = parts.reduce((mask, part) => mask & part.away, ALL_DIGITS)
   const [first] = states
   if (first === undefined || away === 0) return []
+  const restored = parts.find(({ frozen }) => frozen)
   return [
     {
       code: 'digitsUnclaimed',
       issuer: first.name,
       message: `issuer ${first.name}: no database has the certificates whose hash begins with ${formatDigits(away)}; they are answered tryLater`,
-      step: 'repeat the issuer add that was not completed, with the same --databases; or add the binding of the database that is missing',
+      step:
+        restored === undefined
+          ? 'repeat the issuer add that was not completed, with the same --databases; or add the binding of the database that is missing'
+          : `${execute(restored, first.id, [`arriving = ${away}`, `away = away & ~${away}, arriving = 0`])}, then record them again: they went with the restore`,
     },
   ]
 }
@@ -71,17 +75,13 @@ function claimedTwice(states: readonly IssuerState[]): PartFault[] {
   const stale = staleClaim(states.flatMap((one) => one.parts ?? []))
   if (first === undefined || stale === undefined) return []
   const { part, digits } = stale
-  const set = (columns: string) => `UPDATE issuers SET ${columns}, seq = seq + 1 WHERE id = ${first.id}`
-  const sql = [
-    set(`leaving = leaving | ${digits}`),
-    set(`away = away | ${digits}, leaving = leaving & ~${digits}`),
-  ]
+  const changes = [`leaving = leaving | ${digits}`, `away = away | ${digits}, leaving = leaving & ~${digits}`]
   return [
     {
       code: 'digitsTwice',
       issuer: first.name,
       message: `issuer ${first.name}: two databases have the certificates whose hash begins with ${formatDigits(digits)}, and none of them moves; ${databaseName(part.database)} was restored to a time before it gave them up`,
-      step: `before the thaw: wrangler d1 execute ${databaseName(part.database)} --remote --command "${sql.join('; ')}"`,
+      step: `before the thaw: ${execute(part, first.id, changes)}`,
     },
   ]
 }
@@ -97,6 +97,12 @@ export function staleClaim(
     if (digits !== 0 && !part.moving && !part.fresh) return { part, digits }
   }
   return undefined
+}
+
+/** What no command does, since it is true only after a restore. */
+function execute({ database }: IssuerPart, issuer: number, changes: readonly string[]): string {
+  const sql = changes.map((columns) => `UPDATE issuers SET ${columns}, seq = seq + 1 WHERE id = ${issuer}`)
+  return `wrangler d1 execute ${databaseName(database)} --remote --command "${sql.join('; ')}"`
 }
 
 function namesOf(parts: readonly IssuerPart[] = []): string {

@@ -62,7 +62,7 @@ describe('the state of all', () => {
       await world.shard(database).record.recordRun(run('cron', NOW_MS + database))
       world.db(database).exec("UPDATE counters SET value = 20 WHERE name = 'bundles_built'")
     }
-    await world.store.recordRun(run('presign', NOW_MS))
+    await world.store.recordRun(run('presign', NOW_MS + 50))
     const state = await globals()
     expect(state.lastRuns.map(({ job, database }) => `${job} ${database}`)).toEqual([
       'cron 0',
@@ -156,6 +156,21 @@ describe('what is found between databases', () => {
     await world.store.updateIssuer(other, { enabled: false }, world.tick())
     expect((await globals()).faults).toEqual([])
   })
+})
+
+test('a database that was restored to a time before it was given digits, and the statements that give it them again', async () => {
+  const set = (database: number, columns: string) =>
+    world.db(database).exec(`UPDATE issuers SET ${columns}, seq = seq + 1`)
+  // 8 to b had gone from database 1 to database 0, which does not know of it any more.
+  set(1, 'leaving = 0x0f00')
+  set(1, 'away = 0x0fff, leaving = 0')
+  set(0, 'frozen = 1')
+  const [fault] = (await globals()).faults ?? []
+  expect(fault).toMatchObject({ code: 'digitsUnclaimed', issuer: 'demo-ca' })
+  expect(fault?.step).toContain('wrangler d1 execute DB --remote')
+  world.db(0).exec(/--command "(.*)"/.exec(fault?.step ?? '')?.[1] ?? '')
+  expect((await globals()).faults).toEqual([])
+  expect((await world.store.findIssuer('demo-ca'))?.parts?.[0]).toMatchObject({ away: 0xf000, arriving: 0 })
 })
 
 test('a database that was restored to a time before a move, which is not thawed with what it gave up', async () => {
