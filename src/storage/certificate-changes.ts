@@ -7,7 +7,8 @@ import { serialHash } from '../bundle/slot.ts'
 import { NotFoundError } from '../ports/admin-store.ts'
 import { StorageError } from '../ports/errors.ts'
 import type { Sequence } from '../ports/records.ts'
-import { ACTS, type Act, CHANGE_STATEMENTS, isWritten } from './certificate-plan.ts'
+import { ACTS, type Act, ADD_STATEMENT, CHANGE_STATEMENTS, isWritten } from './certificate-plan.ts'
+import { isRecycling, RECYCLE_STATEMENT } from './certificate-recycling.ts'
 import {
   type Database,
   numberIn,
@@ -21,6 +22,7 @@ import {
 } from './database.ts'
 import { encodeHex } from './hex.ts'
 import { mergeExtensions } from './merged-extensions.ts'
+import { AUDIT_PRUNED } from './retention.ts'
 
 /** What a row should become. Values are as checked by the caller. */
 export interface Wish {
@@ -107,9 +109,13 @@ async function applyOnce(
   const json = `[${rows.join(',')}]`
   const minute = Math.floor(nowMs / 1000 / DEFAULT_TIME_STEP_SECONDS) * DEFAULT_TIME_STEP_SECONDS
   const planned = (sql: string) => db.prepare(sql).bind(issuer, json, nowMs, options.add ? 1 : 0, minute)
-  // The first reads the plan; the last adds rows.
-  const end = options.dryRun === true ? 1 : options.add ? undefined : -1
-  const statements = CHANGE_STATEMENTS.slice(0, end).map(planned)
+  // The first reads the plan.
+  const statements = CHANGE_STATEMENTS.slice(0, options.dryRun === true ? 1 : undefined).map(planned)
+  if (options.add && options.dryRun !== true) {
+    if (isRecycling(wishes.length))
+      statements.push(planned(RECYCLE_STATEMENT), db.prepare(AUDIT_PRUNED).bind(issuer, nowMs))
+    statements.push(planned(ADD_STATEMENT))
+  }
   const [single] = wishes
   if (wishes.length === 1 && single !== undefined) {
     statements.push(db.prepare(READ_ITEM).bind(issuer, serialHash(single.serial), encodeHex(single.serial)))

@@ -56,14 +56,15 @@ export function isWritten(act: Act): boolean {
 /**
  * What is wished for, beside the row as it stands. The issuer is a column of it, not ?1 again, so that SQLite walks the plan
  * and looks rows up, not the other way round. Materialized, or each use of a column would read the JSON once more: that takes
- * three times as long. ?1 issuer, ?2 wishes as JSON rows.
+ * three times as long. ?1 issuer.
+ * @param source SQL of the wishes as JSON rows
  */
-const LISTED = `
+const listed = (source: string): string => `
   WITH input AS MATERIALIZED (
     SELECT j.key AS pos, j.value->>0 AS hash, unhex(j.value->>1) AS serial, j.value->>2 AS goal, j.value->>3 AS time,
       j.value->>4 AS reason, j.value->>5 AS nb, j.value->>6 AS na, j.value->>7 AS reserved, j.value->>8 AS ca,
       unhex(j.value->>9) AS ext, j.value->>10 AS basis
-    FROM json_each(?2) j
+    FROM json_each(${source}) j
   ), joined AS MATERIALIZED (
     SELECT input.*, i.id AS issuer, i.policy->>'profile' = 'public-trust' AS public, i.final_at > 0 AS final,
       c.status AS old, c.revoked_at AS old_time, c.reason AS old_reason, c.not_before AS old_nb, c.not_after AS old_na,
@@ -108,8 +109,12 @@ const RULES = `, wanted AS (
 
 const READ_PLAN = 'SELECT pos, act, old_rev FROM plan ORDER BY pos'
 
+/** So many certificates at once are a bulk: rows past their retention are kept for the next one (certificate-recycling.ts). */
+export const BULK_ROWS = 10
+
 const RAISE_SEQ = `
-  UPDATE issuers SET seq = max(seq + 1, ?3 * 1000)
+  UPDATE issuers SET seq = max(seq + 1, ?3 * 1000),
+    bulk_at = iif((SELECT count(*) FROM plan WHERE act = 'add') >= ${BULK_ROWS}, CAST(?3 / 1000 AS INTEGER), bulk_at)
   WHERE id = ?1 AND EXISTS (SELECT 1 FROM plan WHERE act IN ('add', 'resolve', 'change', 'extend', 'fill'))
   RETURNING seq`
 
@@ -211,16 +216,23 @@ export const PLAN_WRITES = { RAISE_SEQ, ADD_ITEMS, MARK_SLOTS, AUDIT, CHANGE_ROW
 
 /**
  * A statement over a plan.
- * @param joined `WITH joined AS (...)`, a row for each row in question, with the columns of LISTED
+ * @param joined `WITH joined AS (...)`, a row for each row in question, with the columns of listed()
  */
 export function overPlan(joined: string, statement: string): string {
   return `${joined}${RULES}\n${statement}`
 }
 
-/** In this order: first the plan is read, then written. */
-export const CHANGE_STATEMENTS: readonly string[] = [READ_PLAN, ...Object.values(PLAN_WRITES), ADD_ROWS].map(
-  (statement) => overPlan(LISTED, statement),
-)
+/** A statement over the plan of what is wished for. @param source SQL of the wishes as JSON rows; they are ?2 */
+export function planOver(source: string, statement: string): string {
+  return overPlan(listed(source), statement)
+}
+
+const planned = (statement: string) => planOver('?2', statement)
+
+/** In this order: first the plan is read, then written. ?2 wishes as JSON rows. */
+export const CHANGE_STATEMENTS: readonly string[] = [READ_PLAN, ...Object.values(PLAN_WRITES)].map(planned)
+/** Comes last. */
+export const ADD_STATEMENT = planned(ADD_ROWS)
 
 /** Why a wish was refused, in words for the operator; undefined when it was not. */
 export function refusalOf(act: Act, goal: number): string | undefined {

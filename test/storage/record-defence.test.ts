@@ -83,6 +83,71 @@ describe('what a row may become, by hand as by code (attack 5)', () => {
     expect(db.rows('SELECT count(*) AS n FROM certificates')).toEqual([{ n: 4 }])
   })
 
+  describe('another certificate in the row of one', () => {
+    /** Past its notAfter by 90 days, and by the retention of 30. */
+    const past = () => {
+      ms = NOW_MS + 121 * DAY * 1000
+    }
+    const moveTo = (key: string, n = 0, rev = 'rev + 1') =>
+      db.exec(`UPDATE certificates SET ${key}, rev = ${rev} WHERE serial = ${hex(n)}`)
+    const another = "hash = hash + 1, serial = x'10ffff', status = 0, revoked_at = 0, reason = NULL"
+
+    test('is refused within its retention, and let in after it', () => {
+      ms = NOW_MS + 120 * DAY * 1000
+      expect(() => moveTo(another)).toThrow('the key never changes before the row is past its retention')
+      past()
+      moveTo(another)
+      expect(db.rows(`SELECT status FROM certificates WHERE serial = x'10ffff'`)).toEqual([{ status: 0 }])
+      expect(db.rows('SELECT count(*) AS n FROM certificates')).toEqual([{ n: 4 }])
+    })
+
+    test.each([
+      ['of a policy that keeps revoked ones (law 2)', `policy = json_set(policy, '$.unknown', 'good')`, 1],
+      ['of a policy that keeps held ones (law 2)', `policy = json_set(policy, '$.unknown', 'good')`, 2],
+      ['of a policy without a retention', `policy = json_remove(policy, '$.retainSeconds')`, 0],
+      ['of a longer retention', `policy = json_set(policy, '$.retainSeconds', ${60 * DAY})`, 0],
+      ['of an issuer that moves', 'moving = 1, seq = seq + 1', 0],
+    ])('is refused %s', (_, change, n) => {
+      past()
+      db.exec(`UPDATE issuers SET ${change}`)
+      expect(() => moveTo(another, n)).toThrow('the key never changes')
+    })
+
+    test('is refused of a final issuer, and of a row without an end', async () => {
+      await admin.addCertificates(issuer, [{ serial: serial(9), status: 'good' }], tick())
+      past()
+      expect(() => moveTo(another, 9)).toThrow('the key never changes')
+      db.exec('UPDATE issuers SET final_at = 1')
+      expect(() => moveTo(another)).toThrow(/is final|the key never changes/)
+    })
+
+    test.each([
+      ['of another issuer', 'issuer = issuer + 1'],
+      ['of another digit of the hash', 'hash = (hash + 268435456) & 4294967295'],
+    ])('is refused %s', (_, key) => {
+      past()
+      db.exec('PRAGMA foreign_keys = OFF')
+      expect(() => moveTo(key)).toThrow('the key never changes')
+    })
+
+    test('is refused with the key of a third, which REPLACE would delete unasked', () => {
+      past()
+      db.exec(`UPDATE certificates SET serial = x'10fffe', rev = rev + 1 WHERE serial = ${hex(1)}`)
+      db.exec(`INSERT INTO certificates (issuer, hash, serial, status, rev)
+        SELECT issuer, hash, x'10fffd', 1, rev FROM certificates WHERE serial = x'10fffe'`)
+      expect(() =>
+        db.exec(
+          `UPDATE OR REPLACE certificates SET serial = x'10fffd', rev = rev + 1 WHERE serial = x'10fffe'`,
+        ),
+      ).toThrow('another row has that key')
+    })
+
+    test('is refused with a rev that does not grow', () => {
+      past()
+      expect(() => moveTo(another, 0, 'rev')).toThrow('rev grows')
+    })
+  })
+
   test('a row is not deleted before notAfter, nor ever without one; nor is notAfter brought forward', async () => {
     expect(() => db.exec('DELETE FROM certificates')).toThrow('not deleted before notAfter')
     expect(() => db.exec('UPDATE certificates SET not_after = 1, rev = rev + 1')).toThrow(
