@@ -14,11 +14,20 @@ const countHeld = (k: string) => `(
     SELECT count(DISTINCT value >> max(0, 4 - ${k})) << max(0, ${k} - 4)
     FROM json_each('[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]') WHERE ((${HELD}) >> value) & 1)`
 
+/** Of a certificate in a bundle beside its responses: serial number, status, place in the index, checksum. */
+const ENTRY_BYTES = 40
 /** 2^24 rows in one statement are the worst case. */
 const TIMEOUT_MS = 30_000
 
+/**
+ * What a response takes in a bundle is told before there is one: a signature and its length are at most as long as the key, and
+ * those of Ed25519 66 octets.
+ */
+const RESPONSE_BYTES = `max(66, coalesce((
+    SELECT max(length(r.spki)) FROM responders r WHERE r.issuer = i.id AND r.retired = 0), 0))`
 const FULL = `
-  SELECT i.id, i.k, sum(s.entries + s.added) AS total
+  SELECT i.id, i.k, sum(s.entries + s.added) AS total,
+    coalesce(json_array_length(i.policy, '$.hashes'), 1) * ${RESPONSE_BYTES} AS bytes
   FROM slots s JOIN issuers i ON i.id = s.issuer AND i.k = s.k
   WHERE i.k_next IS NULL AND i.enabled = 1 AND i.frozen = 0 AND i.k < ${MAX_K}
   GROUP BY i.id
@@ -69,7 +78,7 @@ export async function startGrowth(
   for (const row of full) {
     const id = numberIn(row, 'id')
     const k = numberIn(row, 'k')
-    const kNext = nextK(k, numberIn(row, 'total'))
+    const kNext = nextK(k, numberIn(row, 'total'), numberIn(row, 'bytes') + ENTRY_BYTES)
     const statements = [
       db.prepare(START).bind(id, k, kNext),
       db.prepare(AUDIT_START).bind(id, kNext, now * 1000),
@@ -94,9 +103,15 @@ export async function finishGrowth(db: Database): Promise<readonly number[]> {
   return switched
 }
 
-/** Smallest k above the present one that brings the average to TARGET_ENTRIES or less. */
-export function nextK(k: number, total: number): number {
+/**
+ * Smallest k above the present one that brings the average to TARGET_ENTRIES or less, and what a slot takes below what it would be split
+ * for: otherwise everything that is signed for large keys would be signed twice.
+ * @param entryBytes of a certificate in a bundle, at most
+ */
+export function nextK(k: number, total: number, entryBytes = 0): number {
+  const isTooMuch = (entries: number) =>
+    entries > TARGET_ENTRIES || (entries > SPLIT_MIN_ENTRIES && entries * entryBytes > SPLIT_BYTES)
   let next = k + 1
-  while (next < MAX_K && total / 2 ** next > TARGET_ENTRIES) next += 1
+  while (next < MAX_K && isTooMuch(total / 2 ** next)) next += 1
   return next
 }

@@ -373,6 +373,22 @@ describe('doubling (attack 9)', () => {
   ])('from k=%i with %i certificates to k=%i', (k, total, next) => {
     expect(nextK(k, total)).toBe(next)
   })
+
+  test.each([
+    ['P-256', 4_000, 91, 3],
+    ['RSA-2048', 4_000, 294, 4],
+    ['RSA-4096', 4_000, 550, 5],
+    ['RSA-4096, few certificates', 900, 550, 2],
+  ])(
+    'for keys of %s %i certificates are split at once as far as their bundles will need it',
+    async (_, total, spki, next) => {
+      expect(nextK(0, total, 2 * spki + 40)).toBe(next)
+      db.exec(`UPDATE responders SET spki = zeroblob(${spki})`)
+      db.exec(`UPDATE slots SET added = ${total} WHERE k = 0`)
+      expect(await slots.startGrowth(now, 6)).toEqual([issuer])
+      expect(db.rows('SELECT k_next FROM issuers')).toEqual([{ k_next: next }])
+    },
+  )
 })
 
 const BUILT = {
