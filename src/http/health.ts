@@ -134,12 +134,27 @@ function cronProblem(globals: Globals, now: UnixSeconds): Problem[] {
   return [{ code: 'cronLate', message: `the cron job ran last ${age} s ago`, step }]
 }
 
-/** Of several databases: those that are away, and what does not fit together. */
-function databaseProblems({ databases = [], faults = [] }: Globals): Problem[] {
+/** Databases that are away, and what does not fit together. */
+function databaseProblems({ databases, faults = [], issuers }: Globals): Problem[] {
+  if (databases === undefined) return issuers.flatMap(elsewhere)
   return [
     ...databases.flatMap(({ database, fault }) => (fault === undefined ? [] : unreadable(fault, database))),
     ...faults,
   ]
+}
+
+/** Of the only database there is, yet it says that another has some of an issuer. */
+function elsewhere({ name, parts = [] }: IssuerState): Problem[] {
+  return parts.every(({ away }) => away === 0)
+    ? []
+    : [
+        {
+          code: 'digitsUnclaimed',
+          message: `issuer ${name}: some of its certificates are in a database whose binding is missing; they are answered tryLater`,
+          step: 'put the bindings DB_1, ... back into wrangler.toml, and deploy',
+          issuer: name,
+        },
+      ]
 }
 
 function unreadable(fault: StorageError['reason'], database: number): Problem {

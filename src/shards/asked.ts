@@ -78,8 +78,8 @@ export function merged({ answers, faults }: Parts, id: number | string): IssuerR
     throw new NotFoundError(`no issuer has the id ${id}`)
   }
   const parts = answers.flatMap(({ value }) => value.parts ?? [])
-  const same = configurationOf(lowest.value)
-  const partsDiffer = answers.some(({ value }) => configurationOf(value) !== same)
+  const others = answers.slice(1)
+  const partsDiffer = others.some(({ value }) => configurationOf(value) !== configurationOf(lowest.value))
   return { ...lowest.value, parts, ...(partsDiffer ? { partsDiffer } : undefined) }
 }
 

@@ -38,8 +38,9 @@ function twice(
 
 function differing(parts: readonly IssuerState[]): PartFault[] {
   const [first] = parts
-  if (first === undefined || parts.every(({ configuration }) => configuration === first.configuration))
-    return []
+  // A part that has all of the issuer again, as when a move was given up, tells nothing to compare.
+  const told = new Set(parts.flatMap(({ configuration }) => configuration ?? []))
+  if (first === undefined || told.size < 2) return []
   return [
     {
       code: 'partsDiffer',

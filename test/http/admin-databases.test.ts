@@ -291,5 +291,7 @@ describe('with one database', () => {
     expect((await world.call('GET', '/issuers/demo')).at('databases')).toEqual([
       { database: 0, digits: '0-3,5-8', moving: false, fresh: false },
     ])
+    const found = (await problems()).find(({ code }) => code === 'digitsUnclaimed')
+    expect(found?.message).toMatch(/issuer demo: .* binding is missing/)
   })
 })

@@ -127,6 +127,14 @@ describe('what is found between databases', () => {
     }
   })
 
+  test('no part that is all of the issuer again, after a move that was given up', async () => {
+    await setUp(world, { name: 'whole', ski: SKI, databases: [0] })
+    const part = { id: 2, away: 0xffff }
+    await world.shard(1).record.addPart(newIssuer({ name: 'whole', ski: SKI }), part, world.tick())
+    expect((await globals()).issuers.map(({ parts }) => parts?.length)).toEqual([2, 2])
+    expect((await globals()).faults).toEqual([])
+  })
+
   test('digits that nobody has, as after an issuer add that was cut off', async () => {
     world.db(1).beforeCall = ([sql = '']) => {
       if (sql.includes('INSERT')) throw new Error('D1_ERROR: overloaded')
