@@ -391,7 +391,7 @@ export class ShardedAdminStore implements AdminStore {
     }
     const results = new Map<number, T>()
     const { faults, answers } = await askAll([...homes.keys()], async (shard) => {
-      const places = (homes.get(shard) ?? []).sort((a, b) => a - b)
+      const places = homes.get(shard) ?? []
       const told = await work(
         shard,
         places.flatMap((place) => rows[place] ?? []),

@@ -84,6 +84,16 @@ describe('a run', () => {
     expect(world.db(0).rows('SELECT 1 FROM certificates WHERE hash >> 28 > 9').length).toBeGreaterThan(0)
   })
 
+  test('leaves alone a run of the same number that another database keeps', async () => {
+    const other = await setUp(world, { databases: [1], name: 'other', ski: 'aa'.repeat(20) })
+    await world.store.addCertificates(other, goodOnes(low), world.tick())
+    const theirs = await world.store.startMass(other, ask, world.tick())
+    const ours = await start()
+    expect([ours.id, theirs.id]).toEqual([1, 2 ** 40 + 1])
+    await walk(ours)
+    expect(await world.store.listMass(other, 5)).toMatchObject([{ id: theirs.id, cursor: 0, changed: 0 }])
+  })
+
   test('stops at a database that is away, and goes on where it stopped', async () => {
     const run = await start()
     await walk(run, 1)

@@ -27,7 +27,7 @@ const run = (job: string, startedMs: number): RunRecord => ({
 describe('the state of all', () => {
   test('has each issuer once, with its parts, its sums and its oldest change that waits', async () => {
     await world.store.addCertificates(issuer, goodOnes([...low, ...high]), world.tick())
-    world.db(1).exec('UPDATE issuers SET published = seq')
+    world.db(0).exec('UPDATE issuers SET published = seq')
     const state = await globals()
     expect(state.issuers).toHaveLength(1)
     const [one] = state.issuers
@@ -38,7 +38,7 @@ describe('the state of all', () => {
       { database: 1, away: 0x00ff },
     ])
     expect(state).toMatchObject({ schema: true, slotsDue: 2, faults: [] })
-    world.db(0).exec('UPDATE issuers SET published = seq')
+    world.db(1).exec('UPDATE issuers SET published = seq')
     const [published] = (await globals()).issuers
     expect(published?.head).toBe(published?.published)
     expect(published).not.toHaveProperty('configuration')
