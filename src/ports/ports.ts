@@ -45,7 +45,10 @@ export interface KeyStore {
 export interface DerivedStore {
   readRoot(): Promise<Uint8Array | null>
   readIssuerPage(issuer: number): Promise<Uint8Array | null>
-  /** @param algorithm of the bundle beside the default one; see bundleKey */
+  /**
+   * @param algorithm of the bundle beside the default one; see bundleKey
+   * @returns octets of the caller's own, which may release them
+   */
   readBundle(
     issuer: number,
     k: number,
@@ -74,8 +77,12 @@ export interface DerivedStore {
 
 /** Cache of one data centre (Cache API): may lose anything, may hold old copies until their time is up. */
 export interface EdgeCache {
-  /** @param key path below our own host name, e.g. "b/3/0/0" */
+  /**
+   * @param key path below our own host name, e.g. "b/3/0/0"
+   * @returns octets of the caller's own, which may release them
+   */
   match(key: string): Promise<Uint8Array | undefined>
+  /** Copies the octets before it returns its promise. */
   put(key: string, bytes: Uint8Array, maxAgeSeconds: number): Promise<void>
 }
 

@@ -14,13 +14,18 @@ interface Node<V> {
 export class RecentlyUsed<V> {
   readonly #nodes = new Map<string, Node<V>>()
   readonly #maxWeight: number
+  readonly #dropped: ((value: V) => void) | undefined
   #newest: Node<V> | undefined
   #oldest: Node<V> | undefined
   #weight = 0
 
-  /** @param maxWeight of all values together, in the unit of `set` */
-  constructor(maxWeight: number) {
+  /**
+   * @param maxWeight of all values together, in the unit of `set`
+   * @param dropped is told of each value that had to make room
+   */
+  constructor(maxWeight: number, dropped?: (value: V) => void) {
     this.#maxWeight = maxWeight
+    this.#dropped = dropped
   }
 
   /** What is kept weighs. */
@@ -55,7 +60,11 @@ export class RecentlyUsed<V> {
     this.#nodes.set(key, node)
     this.#link(node)
     this.#weight += weight
-    while (this.#weight > this.#maxWeight && this.#oldest !== undefined) this.delete(this.#oldest.key)
+    while (this.#weight > this.#maxWeight && this.#oldest !== undefined) {
+      const { key: oldest, value: dropped } = this.#oldest
+      this.delete(oldest)
+      this.#dropped?.(dropped)
+    }
   }
 
   delete(key: string): void {

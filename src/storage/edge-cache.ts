@@ -52,7 +52,7 @@ export class CacheAPIEdgeCache implements EdgeCache {
         'Content-Type': 'application/octet-stream',
         'Cache-Control': `public, max-age=${maxAge}`,
       }
-      const response = new Response(Uint8Array.from(bytes), { headers })
+      const response = new Response(new Uint8Array(bytes), { headers })
       await withDeadline(this.#cache.put(this.#origin + key, response), this.#timeoutMs, 'the edge cache')
     } catch (error) {
       this.#onError?.('put', error)

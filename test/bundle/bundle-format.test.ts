@@ -130,6 +130,35 @@ describe('a bundle', () => {
     expect(found && bundle.response(found, 2)).toBeUndefined()
     expect(lacking && bundle.response(lacking, 1)).toBeUndefined()
   })
+
+  test('gives its memory back when it is released, and nothing else any more', async () => {
+    const bundle = Bundle.open((await encodeBundle(content({ entries: ENTRIES }))).slice())
+    const [rebuilt, verbatimOne] = [find(bundle, serialOf(1)), find(bundle, verbatim.serial)]
+    if (rebuilt === undefined || verbatimOne === undefined) throw new Error('not found')
+    const answer = bundle.response(rebuilt, 0)
+    const octets = answer?.slice()
+    bundle.release()
+    expect(answer).toEqual(octets)
+    expect(rebuilt.signatures[0]).toHaveLength(0)
+    expect(() => find(bundle, verbatim.serial)).toThrow()
+    for (const entry of [rebuilt, verbatimOne])
+      for (const variant of [0, 1])
+        expect([bundle.response(entry, variant), bundle.responseView(entry, variant)]).toEqual([
+          undefined,
+          undefined,
+        ])
+    bundle.release()
+  })
+
+  test('takes nothing from those that it shares its buffer with', async () => {
+    const bytes = await encodeBundle(content({ entries: ENTRIES }))
+    const larger = new Uint8Array(bytes.length + 10)
+    larger.set(bytes, 10)
+    const bundle = Bundle.open(larger.subarray(10))
+    bundle.release()
+    expect(larger).toHaveLength(bytes.length + 10)
+    expect(find(bundle, verbatim.serial)).toEqual(verbatim)
+  })
 })
 
 describe('damaged bytes', () => {

@@ -8,6 +8,7 @@ const KEYS = ['a', 'b', 'c', 'd', 'e']
 /** The same in plain words: an array, oldest first. */
 class Model {
   kept: { key: string; value: number; weight: number }[] = []
+  readonly dropped: (number | undefined)[] = []
   readonly max: number
 
   constructor(max: number) {
@@ -22,7 +23,7 @@ class Model {
 
   set(key: string, value: number, weight: number): void {
     this.kept = [...this.kept.filter((one) => one.key !== key), { key, value, weight }]
-    while (this.weight > this.max) this.kept.shift()
+    while (this.weight > this.max) this.dropped.push(this.kept.shift()?.value)
   }
 
   get weight(): number {
@@ -51,10 +52,11 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
 )
 
 describe('what is remembered', () => {
-  test('is what was used last, up to the weight, whatever was done', () => {
+  test('is what was used last, up to the weight, whatever was done; who keeps it hears what made room', () => {
     fc.assert(
       fc.property(steps, (all) => {
-        const memory = new RecentlyUsed<number>(10)
+        const dropped: number[] = []
+        const memory = new RecentlyUsed<number>(10, (value) => dropped.push(value))
         const model = new Model(10)
         for (const step of all) {
           if (step.do === 'get') expect(memory.get(step.key)).toBe(model.get(step.key))
@@ -72,6 +74,7 @@ describe('what is remembered', () => {
             expect(memory.peek(each)).toBe(model.kept.find((one) => one.key === each)?.value)
           expect(memory.weight).toBe(model.weight)
           expect(memory.size).toBe(model.kept.length)
+          expect(dropped).toEqual(model.dropped)
         }
       }),
       { numRuns: 300 },

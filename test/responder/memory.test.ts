@@ -14,7 +14,7 @@ import { BundleSource } from '../../src/responder/bundle-source.ts'
 import type { MissedBundles } from '../../src/responder/missed-bundles.ts'
 import type { Query } from '../../src/responder/query.ts'
 import { Seen } from '../../src/responder/seen.ts'
-import { content, good, SHA1, SHA256, serialOf, WINDOW } from '../bundle/support.ts'
+import { content, filler, good, SHA1, SHA256, serialOf, WINDOW } from '../bundle/support.ts'
 import { TEST_HASHES } from '../overlay/hashes.ts'
 import { EPOCH } from '../support/clock.ts'
 import { makeTestPKI, TEST_POLICY } from '../support/pki.ts'
@@ -145,16 +145,16 @@ describe('bundles', () => {
         async readBundle() {
           reads.kv += 1
           if (kv instanceof Error) throw kv
-          return kv
+          return kv?.slice() ?? null
         },
       },
       cache: {
         async match(key) {
           reads.cache += 1
-          return cached.get(key)
+          return cached.get(key)?.slice()
         },
         async put(key, bytes) {
-          cached.set(key, bytes)
+          cached.set(key, bytes.slice())
         },
       },
       missed: { note: (...slot) => missed.push(slot) },
@@ -305,6 +305,86 @@ describe('bundles', () => {
     open(null)
     await Promise.all(asks)
     expect(most).toBe(64)
+  })
+
+  describe('of 2 MB, of which 32 MB are kept,', () => {
+    const K = 5
+    /** One in each slot, its response verbatim: a view into the bundle. */
+    const largeSerials = Array.from({ length: 1 << K }, (_, slot) => serialIn(slot))
+    let taken: ArrayBufferLike[]
+    let puts: number
+    let large: BundleSource
+
+    beforeEach(async () => {
+      taken = []
+      puts = 0
+      const bytes = await Promise.all(largeSerials.map((of, slot) => largeBundle(of, slot)))
+      large = new BundleSource({
+        derived: {
+          async readBundle(_issuer, _k, slot) {
+            const own = bytes[slot]?.slice() ?? null
+            if (own !== null) taken.push(own.buffer)
+            return own
+          },
+        },
+        cache: {
+          match: async () => undefined,
+          put: () => {
+            puts += 1
+            return new Promise(() => undefined)
+          },
+        },
+        missed: { note: () => undefined },
+        background: () => undefined,
+      })
+    })
+
+    function serialIn(slot: number): Uint8Array {
+      for (let n = slot * 1_000; ; n += 1) {
+        const candidate = serialOf(n)
+        if (serialHash(candidate) >>> (32 - K) === slot) return candidate
+      }
+    }
+
+    /** SEQUENCE of 2 MB. */
+    function largeAnswer(slot: number): Uint8Array {
+      const der = new Uint8Array(2_000_000).fill(slot)
+      der.set([0x30, 0x83, ...[16, 8, 0].map((bits) => ((der.length - 5) >>> bits) & 0xff)])
+      return der
+    }
+
+    function largeBundle(of: Uint8Array, slot: number): Promise<Uint8Array> {
+      const verbatim = [undefined, largeAnswer(slot)]
+      const entry: BundleEntry = { ...good(of), signatures: [filler(70, 1), undefined], verbatim }
+      return encodeBundle(content({ k: K, slot, entries: [entry], variants: [SHA1, SHA256] }))
+    }
+
+    const findLarge = (slot: number) => large.find(query(0, largeSerials[slot], K), NOW)
+
+    test('those that make room give their memory back at once, and the answers out of them stay', async () => {
+      const answers = []
+      for (const slot of largeSerials.keys()) answers.push(await findLarge(slot))
+      const alive = taken.map((buffer) => buffer.byteLength > 0)
+      expect(alive).toEqual(largeSerials.map((_, slot) => slot >= largeSerials.length - 16))
+      for (const [slot, answer] of answers.entries())
+        expect(Buffer.compare(answer?.der ?? new Uint8Array(), largeAnswer(slot))).toBe(0)
+      expect(await findLarge(0)).toMatchObject({ origin: 'bundle' }) // read again
+      expect(await findLarge(31)).toMatchObject({ origin: 'memory' })
+    })
+
+    test('one that a newer one takes the place of gives its memory back', async () => {
+      await findLarge(3)
+      expect(await large.find(query(ASOF + 1, largeSerials[3], K), NOW + 31)).toBeUndefined()
+      expect(taken.map((buffer) => buffer.byteLength > 0)).toEqual([false, true])
+      expect(await findLarge(3)).toMatchObject({ origin: 'memory' })
+    })
+
+    test('at most 16 are on their way into a cache that takes its time (attack 14), until it has failed', async () => {
+      for (const slot of largeSerials.keys()) await findLarge(slot)
+      expect(puts).toBe(16)
+      await large.find(query(0, largeSerials[0], K), NOW + 6)
+      expect(puts).toBe(17)
+    })
   })
 })
 
