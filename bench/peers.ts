@@ -16,11 +16,12 @@ import { type Profiled, type Report, text } from './peers/report.ts'
 import { enter, isUnbudgeted, targets, WITHOUT_BUDGET } from './peers/rows.ts'
 import { makeWorld, type World } from './world.ts'
 
-const HELP = `usage: npm run bench:peers -- [--quick] [--seconds N] [--json] [--profile]
+const HELP = `usage: npm run bench:peers -- [--quick] [--seconds N] [--json] [--profile] [--only WORDS]
   --quick    one round of a second for each row: to see that all rows work, not for figures
   --seconds  of one measurement, 2 unless told; there are five of each row
   --json     the report as JSON on standard output
   --profile  profiles of all rows that a target is about, and not only where one is not reached
+  --only     rows whose name has these words in it, as a regular expression
 example: npm run bench:peers -- --quick`
 
 /** More than the answer memory holds (16 MB), so that asking for all in turn always misses it. */
@@ -56,8 +57,9 @@ try {
 
 async function measure(over: World): Promise<Report> {
   const field = await enter(bundle, over, serverCore, progress)
+  const contestants = field.contestants.filter((each) => new RegExp(options.only).test(nameOf(each)))
   try {
-    const rows = await contest(field.contestants, {
+    const rows = await contest(contestants, {
       rounds: options.quick ? 1 : 5,
       seconds: secondsOfOne,
       load,
@@ -148,6 +150,7 @@ function readOptions() {
         seconds: { type: 'string', default: '2' },
         json: { type: 'boolean', default: false },
         profile: { type: 'boolean', default: false },
+        only: { type: 'string', default: '' },
         help: { type: 'boolean', short: 'h', default: false },
       },
     })
