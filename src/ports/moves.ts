@@ -42,7 +42,6 @@ export interface MoveService {
   places(issuer: number): Promise<number[]>
   /** What `wanted` (a database for each digit) takes, with certificates as the slots count them. @throws MoveRefused */
   plan(issuer: number, wanted: readonly number[]): Promise<(PlannedMove & { readonly rows: number })[]>
-  state(issuer: number): Promise<MoveState>
   /** Newest first. */
   list(issuer: number, limit: number): Promise<(Move & { readonly from: number })[]>
   /** Goes on with what leads to `wanted`, a database for each digit. @throws MoveRefused */

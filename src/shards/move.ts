@@ -41,7 +41,7 @@ const HASHES = 2 ** 28
 const LAST_SERIAL = 'FF'.repeat(128)
 /** Beyond the bound: clocks differ, and a publication may take its time. */
 const MARGIN_MS = 60_000
-/** Of one call: the Worker has 1,000 subrequests. */
+/** Of one call: the Worker has 1,000 subrequests. One is done in any case. */
 const MAX_PAGES = 150
 const MAX_CHARACTERS = 90_000
 /** Rows that differ are read again so many at a time. */
@@ -98,10 +98,6 @@ export class Moves implements MoveService {
       .flat()
       .sort((a, b) => b.startedMs - a.startedMs)
       .slice(0, limit)
-  }
-
-  async state(issuer: number): Promise<MoveState> {
-    return stateOf(await this.#look(issuer), undefined)
   }
 
   async advance(
@@ -162,15 +158,11 @@ export class Moves implements MoveService {
   ): Promise<MoveState> {
     const { clock } = this.#ports
     const end = clock.nowMs() + budgetMs
-    const budget = {
-      pages: MAX_PAGES,
-      // One is done in any case.
-      isOver: () => budget.pages <= 0 || (budget.pages < MAX_PAGES && clock.nowMs() >= end),
-    }
+    const budget = { pages: MAX_PAGES, isOver: () => budget.pages <= 0 || clock.nowMs() >= end }
     for (;;) {
       const sides = await this.#look(issuer)
       if (await this.#dropOrphan(sides, budget)) return stateOf(sides, { for: 'otherMove' })
-      if (!(await next(sides))) return stateOf(sides, undefined)
+      if (!(await next(sides))) return { done: true, move: undefined, wait: undefined }
       const open = openOf(await this.#look(issuer))
       if (open === undefined) return stateOf(sides, { for: 'otherMove' })
       const begunMs = clock.nowMs()
@@ -264,7 +256,6 @@ export class Moves implements MoveService {
         await behind
         return this.#phase(source, move, 'verifying')
       }
-      if (budget.isOver()) break
       budget.pages -= 1
       const [{ rows, full }] = await Promise.all([
         source.moves.readRows(issuer, range.from, range.to),
@@ -280,6 +271,7 @@ export class Moves implements MoveService {
       }
       cursor = full ? keyOf(rows.at(-1)) : range.to
       behind = source.moves.advance({ ...move, cursor }, { rows: rows.length, repaired: 0 })
+      if (budget.isOver()) break
     }
     await behind
     await this.#drain(source, target, step, budget)
@@ -293,7 +285,6 @@ export class Moves implements MoveService {
     for (let { cursor } = move; ; ) {
       const range = nextRange(cursor, move.digits)
       if (range === undefined) break
-      if (budget.isOver()) return 'again'
       budget.pages -= 1
       const { rows, full } = await source.moves.readRows(issuer, range.from, range.to)
       const end = full ? keyOf(rows.at(-1)) : range.to
@@ -305,6 +296,7 @@ export class Moves implements MoveService {
       if (copies.full) continue // there may be more than were read
       cursor = end
       await source.moves.advance({ ...move, cursor }, { rows: rows.length, repaired: differing.length })
+      if (budget.isOver()) return 'again'
     }
     const early = await this.#since(move.begunMs)
     if (early !== undefined) return early
@@ -361,10 +353,10 @@ export class Moves implements MoveService {
   }
 
   async #purge(at: MoveDatabase, move: Move, budget: Budget, end: () => Promise<Outcome>): Promise<Outcome> {
-    while (!budget.isOver()) {
+    do {
       budget.pages -= 1
       if ((await at.moves.purge(move)) === 0) return end()
-    }
+    } while (!budget.isOver())
     return 'again'
   }
 
@@ -423,11 +415,11 @@ export class Moves implements MoveService {
     for (let step: number | undefined = from; ; ) {
       const { rows, last } = await source.moves.readNotes(issuer)
       if (last === 0) return step
-      if (budget.isOver()) return undefined
       budget.pages -= 1
       step = await this.#write(target, issuer, step, rows)
       if (step === undefined) return undefined
       await source.moves.dropNotes(issuer, last)
+      if (budget.isOver()) return undefined
     }
   }
 
@@ -565,7 +557,7 @@ function planned(places: readonly number[], wanted: readonly number[]): PlannedM
 function stateOf(sides: readonly Side[], wait: MoveWait | undefined): MoveState {
   const open = openOf(sides)
   return {
-    done: open === undefined && wait === undefined,
+    done: false,
     move:
       open === undefined
         ? undefined

@@ -22,6 +22,8 @@ export type Command =
   /** A program goes on; `ends`: what becomes of it at which of its calls. */
   | { readonly do: 'step'; readonly ends: 'well' | 'dies' | 'stops'; readonly at: number }
   /** The same, and a write between its calls. */
+  /** A program goes on while a certificate is held and released again between all of its calls. */
+  | { readonly do: 'storm'; readonly n: number }
   | { readonly do: 'race'; readonly at: number; readonly write: Command }
 
 /** Serials whose hash begins with a digit that moves, and of one that stays. */
@@ -115,6 +117,14 @@ export class History {
         })
         return
       }
+      case 'storm': {
+        let calls = 0
+        await this.#advance(async () => {
+          calls += 1
+          if (calls < 40) await this.#write({ do: calls % 4 < 2 ? 'hold' : 'release', n: command.n })
+        })
+        return
+      }
       case 'abort':
         this.#aborting = true
         return
@@ -198,7 +208,7 @@ export class History {
     try {
       const state = this.#aborting
         ? await mover.abort(issuer, { budgetMs: 0 })
-        : await mover.advance(issuer, WANTED, { budgetMs: 0, built: true })
+        : await mover.advance(issuer, WANTED, { budgetMs: 0, built: gate === undefined })
       if (this.#aborting && state.done) this.#aborting = false
       if (state.move?.problem !== undefined) throw new Error(state.move.problem)
       return state

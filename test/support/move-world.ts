@@ -203,3 +203,8 @@ function intercepted(store: MoveStore, through: <T>(work: () => Promise<T>) => P
     purge: (...of) => through(() => store.purge(...of)),
   }
 }
+
+/** The store with some of its methods replaced. */
+export function changed(store: MoveStore, methods: Partial<MoveStore>): MoveStore {
+  return { ...intercepted(store, (work) => work()), ...methods }
+}
