@@ -252,10 +252,15 @@ async function bare(name: string, count: number): Promise<BareSigning> {
   }
   // As long as the data of a response with one certificate and SHA-256.
   const tbs = crypto.getRandomValues(new Uint8Array(190))
-  for (let i = 0; i < Math.min(count, 50); i++) await sign(signParameters, key, tbs)
+  const { signatures } = counts
+  // By way of the counter, as the product: what counting costs stands on both sides.
+  for (let i = 0; i < Math.min(count, 50); i++) await subtle.sign(signParameters, key, tbs)
   const start = performance.now()
-  for (let i = 0; i < count; i++) await sign(signParameters, key, tbs)
-  return { count, milliseconds: performance.now() - start }
+  for (let i = 0; i < count; i++) await subtle.sign(signParameters, key, tbs)
+  const milliseconds = performance.now() - start
+  counts.signatures = signatures
+  stage = 'elsewhere'
+  return { count, milliseconds }
 }
 
 const worker = compose({ ...env, DB: database, RESPONSES: kv }, waitUntil)
