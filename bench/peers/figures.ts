@@ -71,6 +71,8 @@ export interface Target {
   readonly ours: string
   readonly theirs: string
   readonly wanted: number
+  /** Row of the least that any Worker does for such an answer: what could be reached at all. */
+  readonly least?: string
 }
 
 /** Of a row: its best round and its least processor time, or why there is none. */
@@ -82,6 +84,8 @@ export interface Judged extends Target {
   readonly ratio?: number
   /** The same by processor time: how many times ours could answer in the time that the other one uses. */
   readonly byProcessor?: number
+  /** The ratio that the least Worker has. */
+  readonly leastRatio?: number
   readonly why?: string
 }
 
@@ -99,13 +103,23 @@ export function judge(target: Target, outcomes: ReadonlyMap<string, Outcome>): J
     return { ...target, verdict: 'not measured' }
   const ratio = ours.best.perSecond / theirs.best.perSecond
   const byProcessor = theirs.processor / ours.processor
-  return { ...target, verdict: ratio >= target.wanted ? 'reached' : 'not reached', ratio, byProcessor }
+  const least = outcomes.get(target.least ?? '')
+  return {
+    ...target,
+    verdict: ratio >= target.wanted ? 'reached' : 'not reached',
+    ratio,
+    byProcessor,
+    ...(least !== undefined &&
+      'best' in least && { leastRatio: least.best.perSecond / theirs.best.perSecond }),
+  }
 }
 
 /** Two decimals, cut and not rounded: 0.799 is not 0.80. */
-export function describe({ what, verdict, ratio, byProcessor = Number.NaN, wanted, why }: Judged): string {
+export function describe(judged: Judged): string {
+  const { what, verdict, ratio, byProcessor = Number.NaN, leastRatio, wanted, why } = judged
   const cut = (value: number) => (Math.floor(value * 100 + 1e-9) / 100).toFixed(2)
   if (ratio === undefined) return `${what}: not measured (${why ?? 'no figure'}), wanted ${cut(wanted)}`
   const processor = Number.isFinite(byProcessor) ? ` (by processor time ${cut(byProcessor)})` : ''
-  return `${what}: ${verdict}: ${cut(ratio)}, wanted ${cut(wanted)}${processor}`
+  const least = leastRatio === undefined ? '' : `; the least Worker: ${cut(leastRatio)}`
+  return `${what}: ${verdict}: ${cut(ratio)}, wanted ${cut(wanted)}${processor}${least}`
 }

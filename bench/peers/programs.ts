@@ -146,13 +146,13 @@ function absent(program: string, args: readonly string[], debianPackage: string)
     : `${program} is not installed (Debian: apt-get install ${debianPackage})`
 }
 
-function printed(program: string, args: readonly string[]): string {
+export function printed(program: string, args: readonly string[]): string {
   const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' })
   return `${stdout}${stderr}`.trim().split('\n')[0]?.trim() ?? ''
 }
 
 /** @throws Error with what it wrote, when it ends or does not listen within a minute */
-async function run(
+export async function run(
   program: string,
   args: readonly string[],
   { port, core, folder }: { port: number; core: number | undefined; folder: string },
@@ -229,7 +229,7 @@ async function listens(port: number): Promise<boolean> {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()

@@ -9,6 +9,7 @@ import { type Server, startServer } from '../servers.ts'
 import { getPath, question, type World } from '../world.ts'
 import { type Contestant, type Names, nameOf } from './contest.ts'
 import type { Target } from './figures.ts'
+import { leastSigningWorker, leastWorker, startPlain } from './plain-workerd.ts'
 import { PEERS, type Peer, type Program } from './programs.ts'
 import { type Asking, checkerOf, exchangeOf, isForAllRouters, Ring, withNonces } from './questions.ts'
 
@@ -66,12 +67,20 @@ export async function enter(
     const answers = await fetchAnswers(ours, world, serials)
     const bareFolder = join(folder, 'bare')
     mkdirSync(bareFolder)
-    const bare = await startServer({
-      bundle: { ...bundle, code: await bareWorker(ours, world, one) },
-      folder: bareFolder,
-      core,
-    })
+    const bareCode = await bareWorker(ours, world, one)
+    const bare = await startServer({ bundle: { ...bundle, code: bareCode }, folder: bareFolder, core })
     stops.push(() => bare.stop())
+    const plain = async (name: string, code: string) => {
+      const own = join(folder, name)
+      mkdirSync(own)
+      const program = await startPlain({ folder: own, core, bundle: { ...bundle, code } })
+      stops.push(() => program.stop())
+      return program
+    }
+    const answer = answers[0] ?? new Uint8Array()
+    const plainBare = await plain('plain', bareCode)
+    const least = await plain('least', leastWorker(answer))
+    const leastSigning = await plain('least-signing', leastSigningWorker(answer))
 
     const programs = new Map<Peer['name'], Program>()
     const absent: Absent[] = []
@@ -90,7 +99,9 @@ export async function enter(
     }
     const versions = Object.fromEntries([...programs].map(([name, { version }]) => [name, version]))
     const contestants: Contestant[] = []
-    for (const contestant of line(world, serials, { ours, unbudgeted, bare, programs })) {
+    for (const contestant of line(world, serials, {
+      ...{ ours, unbudgeted, bare, plainBare, least, leastSigning, programs },
+    })) {
       const reason = await whyNot(contestant)
       if (reason === undefined) contestants.push(contestant)
       else absent.push({ peer: nameOf(contestant), reason })
@@ -140,17 +151,25 @@ interface Running {
   readonly ours: Server
   readonly unbudgeted: Server
   readonly bare: Server
+  /** In `workerd serve`. */
+  readonly plainBare: Program
+  readonly least: Program
+  readonly leastSigning: Program
   readonly programs: ReadonlyMap<Peer['name'], Program>
 }
 
 export const OURS = 'edge-ocsp'
 export const BARE = 'bare Worker'
+const PLAIN_BARE = 'bare Worker, workerd serve'
+const LEAST = 'least Worker, workerd serve'
 const FROM = {
   memory: 'one serial, isolate memory',
   bundles: 'all serials, bundles',
   live: 'all serials, record and signature',
   nonce: 'nonces, signature, budget lifted',
   constant: 'one constant',
+  bareConstant: 'one constant, no headers',
+  signedConstant: 'one constant, signature',
   one: 'one serial, memory',
   all: 'all serials, memory',
   signs: 'one serial, signature',
@@ -160,7 +179,7 @@ const FROM = {
 function line(
   world: World,
   serials: readonly Uint8Array[],
-  { ours, unbudgeted, bare, programs }: Running,
+  { ours, unbudgeted, bare, plainBare, least, leastSigning, programs }: Running,
 ): Contestant[] {
   const sha1 = (serial: Uint8Array): Asking => ({ serial, hash: 'SHA-1' })
   const single = serials.slice(0, 1).map(sha1)
@@ -188,10 +207,11 @@ function line(
     program: Program | Server | undefined,
     list: AskedList,
     more: Partial<Contestant> = {},
+    methods: readonly Names['method'][] = METHODS,
   ) => {
     if (program === undefined) return
     const { port } = program
-    for (const method of METHODS)
+    for (const method of methods)
       rows.push({
         ...names,
         ...more,
@@ -213,6 +233,9 @@ function line(
 
   add(kept('nginx', FROM.constant), nginx, lists.single)
   add(kept(BARE, FROM.constant), bare, lists.single)
+  add(kept(PLAIN_BARE, FROM.constant), plainBare, lists.single)
+  add(kept(LEAST, FROM.bareConstant), least, lists.single, {}, ['POST'])
+  add(kept(LEAST, FROM.signedConstant), leastSigning, lists.single, {}, ['POST'])
   add(kept(OURS, FROM.memory), ours, lists.single, from(ours, beat, 'memory'))
   // A bundle that this isolate holds counts as memory, too: that the answer was not there follows from the numbers.
   add(kept(OURS, FROM.bundles), ours, lists.bundles, from(ours, beat, 'memory', 'bundle', 'cache'))
@@ -222,6 +245,8 @@ function line(
   add(kept('cfssl ocspserve', FROM.all), cfssl, lists.allOfPeers)
   add(each('nginx', FROM.constant), nginx, lists.single)
   add(each(BARE, FROM.constant), bare, lists.single)
+  add(each(LEAST, FROM.bareConstant), least, lists.single, {}, ['POST'])
+  add(each(LEAST, FROM.signedConstant), leastSigning, lists.single, {}, ['POST'])
   add(each(OURS, FROM.memory), ours, lists.single, from(ours, beat, 'memory'))
   add(each(OURS, FROM.nonce), unbudgeted, lists.nonces, from(unbudgeted, beatUnbudgeted, 'live'))
   add(each('cfssl ocspserve', FROM.one), cfssl, lists.single)
@@ -241,24 +266,28 @@ export function targets(): Target[] {
       what: 'POST from memory, beside cfssl with the same serial',
       ours: row(OURS, FROM.memory),
       theirs: row('cfssl ocspserve', FROM.one),
+      least: row(LEAST, FROM.bareConstant),
       wanted: 1.5,
     },
     {
       what: 'POST from bundles, beside cfssl with as many serials',
       ours: row(OURS, FROM.bundles),
       theirs: row('cfssl ocspserve', FROM.all),
+      least: row(LEAST, FROM.bareConstant),
       wanted: 1.5,
     },
     {
       what: 'POST from memory, one connection each, beside openssl',
       ours: row(OURS, FROM.memory, 'one each'),
       theirs: row('openssl ocsp', FROM.signs, 'one each'),
+      least: row(LEAST, FROM.bareConstant, 'one each'),
       wanted: 1.5,
     },
     {
       what: 'POST with a signature for each (nonces), one connection each, beside openssl',
       ours: row(OURS, FROM.nonce, 'one each'),
       theirs: row('openssl ocsp', FROM.signs, 'one each'),
+      least: row(LEAST, FROM.signedConstant, 'one each'),
       wanted: 1.5,
     },
     {

@@ -111,6 +111,16 @@ group('targets', () => {
     expect(describe(judged)).toBe('POST: not reached: 0.79, wanted 0.80 (by processor time 1.00)')
   })
 
+  test('tell what the least Worker reaches, if it was measured', () => {
+    const withLeast = { ...target, least: 'c' }
+    const both = outcomes(row(900), row(1000))
+    expect(describe(judge(withLeast, new Map([...both, ['c', row(1199)]])))).toContain(
+      'the least Worker: 1.19',
+    )
+    expect(describe(judge(withLeast, new Map([...both, ['c', { missing: 'void' }]])))).not.toContain('least')
+    expect(describe(judge(withLeast, both))).not.toContain('least')
+  })
+
   test('are not measured when a row is void or missing, and the reason is told', () => {
     const isVoid = judge(target, outcomes(row(1), { missing: 'void: 3 exchanges broke' }))
     expect(describe(isVoid)).toBe('POST: not measured (b: void: 3 exchanges broke), wanted 0.80')
