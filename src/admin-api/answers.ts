@@ -141,7 +141,11 @@ export const Issuer = z.object({
   partsDiffer: z.optional(z.literal(true)),
 })
 
-export const IssuerList = z.object({ issuers: z.array(Issuer) })
+export const IssuerList = z.object({
+  issuers: z.array(Issuer),
+  /** `after` of the next page; null: that was the last. */
+  next: z.nullable(z.number()),
+})
 export const ResponderList = z.object({ issuer: z.string(), responders: z.array(Responder) })
 
 /** After a change of an issuer, its policy or its responders. */

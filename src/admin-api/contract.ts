@@ -40,7 +40,13 @@ export const ADMIN_ROUTES = {
     summary: 'State of the whole deployment',
     response: answer.Status,
   },
-  listIssuers: { method: 'GET', path: '/issuers', summary: 'All issuers', response: answer.IssuerList },
+  listIssuers: {
+    method: 'GET',
+    path: '/issuers',
+    summary: 'Issuers by id, 500 at a time',
+    query: request.IssuersQuery,
+    response: answer.IssuerList,
+  },
   addIssuer: {
     method: 'POST',
     path: '/issuers',

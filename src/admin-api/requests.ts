@@ -172,6 +172,12 @@ export const CanaryInput = z.strictObject({
   enabled: z.boolean(),
 })
 
+export const IssuersQuery = z.strictObject({
+  /** Only issuers with a higher id. */
+  after: z.optional(z.coerce.number().check(z.int(), z.gte(0))),
+  limit: z.optional(z.coerce.number().check(z.int(), z.gte(1), z.lte(500))),
+})
+
 export const AuditQuery = z.strictObject({
   after: z.optional(z.coerce.number().check(z.int(), z.gte(0))),
   limit: z.optional(z.coerce.number().check(z.int(), z.gte(1), z.lte(1000))),

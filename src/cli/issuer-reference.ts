@@ -1,5 +1,5 @@
 /** How people name an issuer: certificate file, subject key identifier in hex, or short name. */
-import type { Issuer } from '../admin-api/contract.ts'
+import type { Issuer, IssuerList } from '../admin-api/contract.ts'
 import { parsePEM } from '../pkix/pem.ts'
 import {
   type CertificateFile,
@@ -32,6 +32,28 @@ export function issuerReference(text: string): string {
   )
 }
 
+/** So many of the issuers there are, for whoever has to choose one. */
+const NAMED = 20
+
+/** All issuers, page by page. @throws CLIError */
+export async function* eachIssuer(client: AdminClient): AsyncGenerator<Issuer, void> {
+  let after: number | null = 0
+  while (after !== null) {
+    const page: IssuerList = await client.callPatiently('listIssuers', { query: { after } })
+    yield* page.issuers
+    after = page.next
+  }
+}
+
+/** The first that is meant. @throws CLIError */
+export async function findIssuer(
+  client: AdminClient,
+  isMeant: (issuer: Issuer) => boolean,
+): Promise<Issuer | undefined> {
+  for await (const issuer of eachIssuer(client)) if (isMeant(issuer)) return issuer
+  return undefined
+}
+
 /**
  * The issuer that is named; without a name the one that issued `certificate`, or the only one there is.
  * @throws CLIError
@@ -42,9 +64,8 @@ export async function resolveIssuer(
   certificate?: CertificateFile,
 ): Promise<string> {
   if (text !== undefined) return issuerReference(text)
-  const { issuers } = await client.call('listIssuers')
   if (certificate !== undefined) {
-    const match = issuers.find((issuer) => isIssuedBy(certificate, issuer))
+    const match = await findIssuer(client, (issuer) => isIssuedBy(certificate, issuer))
     if (match !== undefined) return match.name
     throw new CLIError(
       EXIT.no,
@@ -52,6 +73,7 @@ export async function resolveIssuer(
       'Add its CA with "edge-ocsp issuer add --cert CA.pem ...", or see "edge-ocsp issuer list".',
     )
   }
+  const { issuers } = await client.call('listIssuers', { query: { limit: NAMED } })
   const [only, second] = issuers
   if (only !== undefined && second === undefined) return only.name
   const names = issuers.map((issuer) => issuer.name).join(', ')

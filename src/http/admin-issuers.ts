@@ -1,12 +1,12 @@
 /** Issuers: add, change, list, show, floor, thaw. */
 import type { Hono } from 'hono'
 import type * as z from 'zod/mini'
-import { ADMIN_ROUTES, type Finding, type PolicyInput } from '../admin-api/contract.ts'
+import { ADMIN_ROUTES, type Finding, IssuersQuery, type PolicyInput } from '../admin-api/contract.ts'
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
-import type { NewIssuer } from '../ports/admin-store.ts'
+import { MAX_LISTED, type NewIssuer } from '../ports/admin-store.ts'
 import type { IssuerPolicy, IssuerRecord } from '../ports/records.ts'
 import type { CertificateView } from '../x509/index.ts'
-import { readInput } from './admin-body.ts'
+import { checkInput, readInput } from './admin-body.ts'
 import type { AdminDeps } from './admin-deps.ts'
 import { AdminError } from './admin-error.ts'
 import {
@@ -96,9 +96,12 @@ async function requestorsOf(
 export function mountIssuers(app: Hono, deps: AdminDeps): void {
   const { store } = deps
 
-  mount(app, deps, 'listIssuers', async ({ now }) => ({
-    issuers: (await store.listIssuers()).map((issuer) => issuerView(issuer, now)),
-  }))
+  mount(app, deps, 'listIssuers', async ({ now, query }) => {
+    const { after = 0, limit = MAX_LISTED } = checkInput(query(), IssuersQuery)
+    const issuers = await store.listIssuers(after, limit)
+    const next = issuers.length < limit ? null : (issuers.at(-1)?.id ?? null)
+    return { issuers: issuers.map((issuer) => issuerView(issuer, now)), next }
+  })
 
   mount(app, deps, 'showIssuer', async ({ now, param }) => {
     const issuer = await requireIssuer(deps, param('issuer'))

@@ -239,6 +239,9 @@ export interface IssuerOutline extends Pick<IssuerRecord, 'id' | 'name' | 'compr
  * the error says where it was done; repeating the call completes it, and changes nothing twice. What is returned is then the
  * record of the lowest database.
  */
+/** Issuers read at once: some kilobytes each. */
+export const MAX_LISTED = 500
+
 export interface AdminStore extends MassStore {
   /** Numbers of the databases, where there are several. */
   readonly databases?: readonly number[]
@@ -263,8 +266,8 @@ export interface AdminStore extends MassStore {
   finalizeIssuer(id: number, nowMs: number): Promise<IssuerRecord>
   /** After a freeze, once the lost changes are replayed: raises the floor too, as nobody knows what the lost past signed. @throws NotFoundError */
   thaw(id: number, nowMs: number): Promise<Sequence>
-  /** By id. Responders included, retired ones too. */
-  listIssuers(): Promise<IssuerRecord[]>
+  /** With ids above `after`, ascending. Responders included, retired ones too. @param limit 1..MAX_LISTED, the default */
+  listIssuers(after?: number, limit?: number): Promise<IssuerRecord[]>
   /** All of them, however many, for judging readiness. */
   issuerOutlines(): Promise<readonly IssuerOutline[]>
   /** Short name first, then SKI (hex, any case), then decimal id. */

@@ -10,6 +10,7 @@ import {
   type IssuerOutline,
   type IssuerPatch,
   IssuerStateError,
+  MAX_LISTED,
   type NewCertificate,
   type NewIssuer,
   type NewResponder,
@@ -190,13 +191,14 @@ export class ShardedAdminStore implements AdminStore {
     )
   }
 
-  async listIssuers(): Promise<IssuerRecord[]> {
-    const { answers, faults } = await askAll(this.#shards, ({ record }) => record.listIssuers())
+  async listIssuers(after = 0, limit = MAX_LISTED): Promise<IssuerRecord[]> {
+    const { answers, faults } = await askAll(this.#shards, ({ record }) => record.listIssuers(after, limit))
     if (faults.length > 0) throw unreached(faults, 'there may be issuers that nobody else knows')
     const all = answers.flatMap(({ shard, value }) => value.map((issuer) => ({ shard, value: issuer })))
     return [...Map.groupBy(all, ({ value }) => value.id)]
+      .sort(([a], [b]) => a - b)
+      .slice(0, limit) // of those each database has named all its parts
       .map(([id, parts]) => merged({ answers: parts, faults }, id))
-      .sort((a, b) => a.id - b.id)
   }
 
   /** Of the databases that answer. */

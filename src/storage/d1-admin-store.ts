@@ -9,6 +9,7 @@ import {
   type IssuerOutline,
   type IssuerPatch,
   IssuerStateError,
+  MAX_LISTED,
   type NewCertificate,
   type NewIssuer,
   type NewResponder,
@@ -184,8 +185,8 @@ export class D1AdminStore implements PartStore {
     return this.#readIssuer(id)
   }
 
-  listIssuers(): Promise<IssuerRecord[]> {
-    return this.#readIssuers(null)
+  listIssuers(after = 0, limit = MAX_LISTED): Promise<IssuerRecord[]> {
+    return this.#readIssuers(after + 1, Number.MAX_SAFE_INTEGER, limit)
   }
 
   issuerOutlines(): Promise<readonly IssuerOutline[]> {
@@ -195,8 +196,7 @@ export class D1AdminStore implements PartStore {
   async findIssuer(nameOrSkiOrId: string): Promise<IssuerRecord | undefined> {
     const [row] = await query(this.#db, this.#db.prepare(FIND_ISSUER).bind(nameOrSkiOrId), this.#timeoutMs)
     if (row === undefined) return undefined
-    const [issuer] = await this.#readIssuers(numberIn(row, 'id'))
-    return issuer
+    return this.readIssuer(numberIn(row, 'id'))
   }
 
   async addResponder(
@@ -347,7 +347,7 @@ export class D1AdminStore implements PartStore {
   }
 
   async readIssuer(id: number): Promise<IssuerRecord | undefined> {
-    return (await this.#readIssuers(id))[0]
+    return (await this.#readIssuers(id, id, 1))[0]
   }
 
   /** The issuer's sequence as it stands. @throws NotFoundError */
@@ -367,12 +367,14 @@ export class D1AdminStore implements PartStore {
     return issuer
   }
 
-  async #readIssuers(id: number | null): Promise<IssuerRecord[]> {
-    const statements = [this.#db.prepare(READ_ISSUERS).bind(id), this.#db.prepare(READ_RESPONDERS).bind(id)]
+  async #readIssuers(from: number, to: number, limit: number): Promise<IssuerRecord[]> {
+    const statements = [READ_ISSUERS, READ_RESPONDERS].map((sql) =>
+      this.#db.prepare(sql).bind(from, to, limit),
+    )
     const [issuers, responders] = await transact(this.#db, statements, this.#timeoutMs)
-    const all = responders?.results ?? []
+    const byIssuer = Map.groupBy(responders?.results ?? [], ({ issuer }) => issuer)
     return (issuers?.results ?? []).map((row) => {
-      const own = all.filter((responder) => responder['issuer'] === row['id']).map(decodeResponderRow)
+      const own = (byIssuer.get(row['id']) ?? []).map(decodeResponderRow)
       const part = decodePart(row, this.#options.database)
       return { ...decodeIssuerRow(row, own), ...(part === undefined ? undefined : { parts: [part] }) }
     })

@@ -85,8 +85,10 @@ export const ADD_RESPONDER = `
 export const READ_RESPONDER = `SELECT ${RESPONDER_COLUMNS} FROM responders WHERE issuer = ?1 AND name = ?2`
 export const RETIRE = 'UPDATE responders SET retired = 1 WHERE issuer = ?1 AND id = ?2 RETURNING id'
 
-export const READ_ISSUERS = `SELECT ${ISSUER_COLUMNS}, ${PART_COLUMNS} FROM issuers WHERE ?1 IS NULL OR id = ?1 ORDER BY id`
-export const READ_RESPONDERS = `SELECT ${RESPONDER_COLUMNS} FROM responders WHERE ?1 IS NULL OR issuer = ?1 ORDER BY id`
+/** ?1 to ?2 ids, ?3 = how many. */
+const STRETCH = 'FROM issuers WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3'
+export const READ_ISSUERS = `SELECT ${ISSUER_COLUMNS}, ${PART_COLUMNS} ${STRETCH}`
+export const READ_RESPONDERS = `SELECT ${RESPONDER_COLUMNS} FROM responders WHERE issuer IN (SELECT id ${STRETCH}) ORDER BY id`
 export const FIND_ISSUER = `
   SELECT id FROM issuers WHERE name = ?1 OR ski = lower(?1) OR CAST(id AS TEXT) = ?1
   ORDER BY name = ?1 DESC, ski = lower(?1) DESC LIMIT 1`

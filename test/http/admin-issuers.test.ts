@@ -34,6 +34,30 @@ describe('POST /issuers', () => {
     expect(record?.certificate).toEqual(pki.issuer.certificate)
   })
 
+  test('is listed by id, so many at a time, with where the next page begins', async () => {
+    const world = adminWorld()
+    const record = pki.issuerRecord()
+    for (const id of [7, 3, 5])
+      world.store.issuers.set(id, { ...record, id, name: `ca-${id}`, ski: `${record.ski}0${id}` })
+    const pages = ['', '?limit=2', '?limit=2&after=5', '?after=7', '?limit=501', '?page=2']
+    const answers = await Promise.all(pages.map((page) => world.call('GET', `/issuers${page}`)))
+    expect(
+      answers.map((answer) => [
+        answer.status,
+        answer.at('issuers.0.id'),
+        answer.at('issuers.1.id'),
+        answer.at('next'),
+      ]),
+    ).toEqual([
+      [200, 3, 5, null],
+      [200, 3, 5, 5],
+      [200, 7, undefined, null],
+      [200, undefined, undefined, null],
+      [400, undefined, undefined, undefined],
+      [400, undefined, undefined, undefined],
+    ])
+  })
+
   test('takes base64 of DER as well as PEM, and names the issuer after its common name', async () => {
     const world = adminWorld()
     const body = { certificate: Buffer.from(pki.issuer.certificate).toString('base64') }

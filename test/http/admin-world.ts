@@ -103,9 +103,10 @@ export class FakeStore implements AdminStore {
     this.#seq += 1
     return this.#seq
   }
-  async listIssuers() {
+  async listIssuers(after = 0, limit = 500) {
     this.#call('listIssuers')
-    return [...this.issuers.values()]
+    const later = [...this.issuers.values()].filter(({ id }) => id > after)
+    return later.sort((a, b) => a.id - b.id).slice(0, limit)
   }
   async issuerOutlines() {
     this.#call('issuerOutlines')

@@ -59,6 +59,12 @@ describe('a new issuer', () => {
       [RANGE + 1, 2 * RANGE + 1],
     ])
     expect((await world.store.listIssuers()).map(({ id }) => id)).toEqual([1, 2, RANGE + 1, 2 * RANGE + 1])
+    // A page is as one database would give it, each issuer with all its parts.
+    const page = await world.store.listIssuers(1, 2)
+    expect(page.map(({ id, parts }) => [id, parts?.length])).toEqual([
+      [2, 1],
+      [RANGE + 1, 2],
+    ])
   })
 
   test.each([[[]], [[0, 0]], [[3]], [Array.from({ length: 17 }, (_, i) => i)]])(

@@ -9,6 +9,7 @@ import { adminLeaf, group, run } from '../common-options.ts'
 import type { CommonOptions, Context } from '../context.ts'
 import { describePublication } from '../describe.ts'
 import { EXIT, type ExitCode, usageError } from '../exit.ts'
+import { eachIssuer } from '../issuer-reference.ts'
 import { formatCount } from '../output.ts'
 import { startProgress } from '../progress.ts'
 
@@ -52,8 +53,8 @@ function parseId(text: string): number {
 
 async function exportAudit(context: Context, { after = 0, database }: ExportOptions): Promise<ExitCode> {
   const { client } = context
-  const { issuers } = await client.call('listIssuers')
-  const byId = new Map(issuers.map((issuer) => [issuer.id, issuer]))
+  const byId = new Map<number, Issuer>()
+  for await (const issuer of eachIssuer(client)) byId.set(issuer.id, issuer)
   if (database !== undefined) return exportOne(context, byId, after, database)
   const { databases } = await client.callPatiently('audit', { query: { limit: 1 } })
   if (databases === undefined) return exportOne(context, byId, after, undefined)

@@ -6,7 +6,7 @@ import { adminLeaf, group, run } from '../common-options.ts'
 import type { CommonOptions, Context } from '../context.ts'
 import { describeIssuer, stateOf, subjectOf } from '../describe.ts'
 import { EXIT, type ExitCode, usageError } from '../exit.ts'
-import { issuerReference } from '../issuer-reference.ts'
+import { eachIssuer, issuerReference } from '../issuer-reference.ts'
 import { formatTable } from '../output.ts'
 import { type AlgorithmOption, addPolicyOptions, type PolicyOptions, readPolicy } from '../policy-options.ts'
 import { addResponderOptions, type ResponderOptions, readResponder } from '../responder-options.ts'
@@ -103,8 +103,8 @@ function listCommand(): Command {
   return adminLeaf('list', 'all issuers', ['issuer list', 'issuer list --json']).action(
     (options: CommonOptions) =>
       run(options, async ({ client, output }) => {
-        const list = await client.call('listIssuers')
-        output.result(list, () => describeList(list.issuers))
+        const issuers = await Array.fromAsync(eachIssuer(client))
+        output.result({ issuers }, () => describeList(issuers))
         return EXIT.good
       }),
   )

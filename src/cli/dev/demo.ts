@@ -10,6 +10,7 @@ import { crlReasonName } from '../../pkix/crl-reason.ts'
 import { formatSerial } from '../../pkix/serial-number.ts'
 import type { AdminClient } from '../client.ts'
 import { CLIError, EXIT } from '../exit.ts'
+import { findIssuer } from '../issuer-reference.ts'
 import { type DemoPKI, makeDemoPKI } from './demo-pki.ts'
 import { makePrivateFolder, readIfThere, writeFileWhole } from './state.ts'
 
@@ -138,8 +139,7 @@ function readManifest(folder: string): Manifest {
 }
 
 async function findDemoIssuer(client: AdminClient) {
-  const { issuers } = await client.callPatiently('listIssuers')
-  return issuers.find(({ name }) => name === DEMO_ISSUER)
+  return findIssuer(client, ({ name }) => name === DEMO_ISSUER)
 }
 
 async function addDemoIssuer(folder: string, manifest: Manifest, options: DemoOptions): Promise<void> {
