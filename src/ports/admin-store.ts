@@ -234,14 +234,14 @@ export interface IssuerOutline extends Pick<IssuerRecord, 'id' | 'name' | 'compr
   >[]
 }
 
+/** Issuers read at once: some kilobytes each. */
+export const MAX_LISTED = 500
+
 /**
  * Over several databases what concerns an issuer as a whole is done in each that has some of it, the lowest first. When one fails,
  * the error says where it was done; repeating the call completes it, and changes nothing twice. What is returned is then the
  * record of the lowest database.
  */
-/** Issuers read at once: some kilobytes each. */
-export const MAX_LISTED = 500
-
 export interface AdminStore extends MassStore {
   /** Numbers of the databases, where there are several. */
   readonly databases?: readonly number[]
