@@ -78,8 +78,8 @@ export function composeResponder(resources: ResponderResources): ComposedRespond
   const directory = new D1DirectoryStore(db)
   const latestPosition = () => overlay.latest?.position ?? 0
   const pages = {
-    directory: directoryMemory({ derived, cache, clock, background, record: directory, latestPosition }),
-    segments: segmentMemory({ derived, cache, clock, background }),
+    directory: directoryMemory({ derived, cache, clock, background, record: directory, latestPosition, of }),
+    segments: segmentMemory({ derived, cache, clock, background, of }),
   }
   const overlay: OverlayReader = new OverlayReader(
     { derived, overlay: overlayStore, pages, clock, random, background },
@@ -87,7 +87,7 @@ export function composeResponder(resources: ResponderResources): ComposedRespond
   )
   const signers = new SignerPool({ keys: status, kek, secret })
   const missed = new MissedBundles({ recovery: new D1RecoveryStore(db), sleep, background })
-  const bundles = new BundleSource({ derived, cache, missed, background })
+  const bundles = new BundleSource({ derived, cache, missed, background, of })
   const live = new LiveSource({
     status,
     bundles,
@@ -96,7 +96,7 @@ export function composeResponder(resources: ResponderResources): ComposedRespond
     latestRoot: () => overlay.latest,
     background,
   })
-  const issuers = new IssuerDirectory({ derived, status, decodePage: decodeIssuerPage, background })
+  const issuers = new IssuerDirectory({ derived, status, decodePage: decodeIssuerPage, background, of })
   const seen = new Seen()
   const judge = new SignerJudge({ issuers, status, seen, locate })
   const ports = {

@@ -21,6 +21,8 @@ export interface PageMemoryPorts {
   readonly clock: Clock
   /** Keeps a promise alive after the answer has left (ctx.waitUntil). */
   readonly background: (work: Promise<unknown>) => void
+  /** How many of these share an isolate's memory, as with several databases. Default 1. */
+  readonly of?: number
 }
 
 export interface PageKind<T> {
@@ -41,6 +43,7 @@ interface Held<T> {
 export class PageMemory<T extends { readonly byteLength: number }> {
   readonly #ports: PageMemoryPorts
   readonly #kind: PageKind<T>
+  readonly #maxBytes: number
   readonly #held = new Map<string, Held<T>>()
   /** Name -> when it may be asked for again, Unix ms. */
   readonly #failed = new Map<string, number>()
@@ -50,6 +53,7 @@ export class PageMemory<T extends { readonly byteLength: number }> {
   constructor(ports: PageMemoryPorts, kind: PageKind<T>) {
     this.#ports = ports
     this.#kind = kind
+    this.#maxBytes = kind.maxBytes / (ports.of ?? 1)
     this.#flights = new SingleFlight(ports.background)
   }
 
@@ -61,7 +65,7 @@ export class PageMemory<T extends { readonly byteLength: number }> {
   get(name: string): T | undefined {
     const held = this.#held.get(name)
     if (held === undefined) return undefined
-    if (this.#bytes > this.#kind.maxBytes / 2) {
+    if (this.#bytes > this.#maxBytes / 2) {
       this.#held.delete(name) // the order matters only when it may soon be decided who has to go
       this.#held.set(name, held)
     }
@@ -133,7 +137,7 @@ export class PageMemory<T extends { readonly byteLength: number }> {
     this.#held.set(name, { page, weight })
     this.#bytes += weight
     for (const [oldest, entry] of this.#held) {
-      if (this.#bytes <= this.#kind.maxBytes || oldest === name) break
+      if (this.#bytes <= this.#maxBytes || oldest === name) break
       this.#held.delete(oldest)
       this.#bytes -= entry.weight
     }

@@ -39,6 +39,8 @@ export interface BundlePorts {
   readonly cache: EdgeCache
   readonly missed: Pick<MissedBundles, 'note'>
   readonly background: (work: Promise<unknown>) => void
+  /** How many of these share an isolate's memory, as with several databases. Default 1. */
+  readonly of?: number
 }
 
 interface Held {
@@ -82,13 +84,14 @@ export class BundleSource {
    * What makes room is given back at once. V8 sees little of a bundle but its handle: left to itself it kept 110 MB of those
    * that had gone, beside 32 that had not.
    */
-  readonly #held = new RecentlyUsed<Held>(MAX_BYTES, ({ bundle }) => bundle?.release())
+  readonly #held: RecentlyUsed<Held>
   readonly #flights: SingleFlight<{ bundle: Bundle | undefined; origin: Origin }>
   /** Key -> when it was begun. */
   readonly #puts = new Map<string, UnixSeconds>()
 
   constructor(ports: BundlePorts) {
     this.#ports = ports
+    this.#held = new RecentlyUsed(MAX_BYTES / (ports.of ?? 1), ({ bundle }) => bundle?.release())
     this.#flights = new SingleFlight(ports.background)
   }
 

@@ -29,6 +29,8 @@ export interface IssuerPorts {
   /** @throws StorageError.corrupt */
   readonly decodePage: (bytes: Uint8Array) => IssuerRecord
   readonly background: (work: Promise<unknown>) => void
+  /** How many of these share an isolate's memory, as with several databases. Default 1. */
+  readonly of?: number
 }
 
 /** Records in memory: an isolate of a deployment with 10,000 issuers is asked about few of them. */
@@ -52,11 +54,13 @@ export class IssuerDirectory {
   readonly #ports: IssuerPorts
   /** The least recently used stands first, as far as there is not room for all. */
   readonly #records = new Map<number, IssuerRecord>()
+  readonly #maxBytes: number
   #bytes = 0
   readonly #flights: SingleFlight<IssuerRecord>
 
   constructor(ports: IssuerPorts) {
     this.#ports = ports
+    this.#maxBytes = MAX_BYTES / (ports.of ?? 1)
     this.#flights = new SingleFlight(ports.background)
   }
 
@@ -176,7 +180,7 @@ export class IssuerDirectory {
   #known(at: RootIssuer): IssuerRecord | undefined {
     const record = this.#records.get(at.id)
     if (record === undefined || record.configRev < at.configRev) return undefined
-    if (this.#records.size >= MAX_RECORDS / 2 || this.#bytes >= MAX_BYTES / 2) {
+    if (this.#records.size >= MAX_RECORDS / 2 || this.#bytes >= this.#maxBytes / 2) {
       this.#records.delete(at.id)
       this.#records.set(at.id, record)
     }
@@ -193,7 +197,7 @@ export class IssuerDirectory {
     this.#records.set(record.id, record)
     this.#bytes += weight(record)
     for (const [id, oldest] of this.#records) {
-      if (id === record.id || (this.#records.size <= MAX_RECORDS && this.#bytes <= MAX_BYTES)) break
+      if (id === record.id || (this.#records.size <= MAX_RECORDS && this.#bytes <= this.#maxBytes)) break
       this.#records.delete(id)
       this.#bytes -= weight(oldest)
     }
