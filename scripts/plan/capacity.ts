@@ -32,14 +32,14 @@ export interface Capacity {
   readonly requestsPerSecond: number
 }
 
-export function capacityOf(input: PlanInput, { geometry, work, ways }: Model): Capacity {
+export function capacityOf(input: PlanInput, { geometry, work, recycling, ways }: Model): Capacity {
   const { slots, entries, bundleBytes } = geometry
   const buildsPerSecond = (work.builds * slots) / DAY
   const signaturesPerSecond = (work.signed * slots * input.hashes) / DAY
   const month = MONTH_DAYS * DAY
   const cpuMs = countOf(ways.bundles, 'cpuMs', ({ part }) => part === 'build')
   const kv = countOf(ways.bundles, 'kvReads') + countOf(ways.bundles, 'kvWrites')
-  const gigabytes = databaseGigabytes(input)
+  const gigabytes = databaseGigabytes(input, recycling)
   const { kept, tail } = overlayOf(input)
   return {
     slots,

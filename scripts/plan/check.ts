@@ -5,7 +5,7 @@ import { countOf } from './cost.ts'
 import { ALGORITHMS } from './figures.ts'
 import { bundleBytes, type Geometry } from './geometry.ts'
 import type { PlanInput } from './input.ts'
-import { type Item, ownItems, type Part, requestReads, slotWork } from './model.ts'
+import { type Item, ownItems, type Part, recyclingOf, requestReads, slotWork } from './model.ts'
 import type { Observation, StatementCount } from './observation.ts'
 import type { Observed, ObservedRun } from './observe.ts'
 import type { Meter } from './prices.ts'
@@ -38,10 +38,7 @@ const STATEMENTS: readonly (readonly [RegExp, Part])[] = [
     /FROM issuers WHERE name = |hex\(c\.serial\) AS serial.* c\.serial = unhex\(\?3\)|SELECT keep_until FROM changes/s,
     'record',
   ],
-  [
-    /certificates\.pruned|prune_from|FROM certificates WHERE|CROSS JOIN certificates c\s+WHERE i\.id = \?1 AND c\.issuer = i\.id AND c\.hash >=/s,
-    'prune',
-  ],
+  [/certificates\.pruned|prune_from|FROM certificates WHERE|count\(\*\) AS walked/s, 'prune'],
   [
     /work AS MATERIALIZED|count\(\*\) AS due|sum\(s\.entries|k_next IS NOT NULL'?$|(INTO|FROM) runs|UPDATE plan SET planned_ms|slots_planned|json_array_length\(i\.policy/s,
     'plan',
@@ -87,20 +84,22 @@ export function compare(run: ObservedRun, observed: Observed): Check {
   const input = inputOf(run)
   // All were recorded at once: the first doubling went as far as there were certificates.
   const slots = 2 ** nextK(0, run.certificates)
-  const entries = run.certificates / slots
+  const period = { days: run.days, settleDays: run.settleDays }
+  const recycling = recyclingOf(input, period, run.days)
+  const entries = (run.certificates + recycling.spare) / slots
   const geometry: Geometry = {
     slots,
     entries,
     bundleBytes: bundleBytes(entries, run.hashes, input.algorithm, 2),
   }
-  const period = { days: run.days, settleDays: run.settleDays }
   const work = slotWork(input, geometry, period, run.days)
-  const items = ownItems(input, geometry, work, period)
+  const items = ownItems(input, geometry, work, recycling, period)
   const { observation } = observed
   const unknown = observation.statements.filter((one) => one.phase !== 'setup' && partOf(one) === undefined)
   const rows = [
     row('slots', observed.slots, geometry.slots),
     row('certificates recorded', observed.recorded, input.issuedPerDay * run.days),
+    row('certificates recycled', recycledIn(observation), recycling.recycled * run.days),
     row('revocations', observed.revoked, input.revokedPerDay * run.days),
     ...PARTS.flatMap((part) => [
       row(`D1 rows read: ${part}`, rowsOf(observation, part, 'rowsRead'), modelled(items, 'rowsRead', part)),
@@ -156,6 +155,13 @@ function rowsOf(observation: Observation, part: Part, of: 'rowsRead' | 'rowsWrit
   return observation.statements
     .filter((one) => one.phase !== 'setup' && partOf(one) === part)
     .reduce((total, one) => total + one[of], 0)
+}
+
+/** Rows that RECYCLE of src/storage/certificate-recycling.ts wrote over. */
+function recycledIn({ statements }: Observation): number {
+  return statements
+    .filter(({ phase, sql }) => phase === 'record' && /UPDATE certificates SET hash/.test(sql))
+    .reduce((total, { rowsWritten }) => total + rowsWritten, 0)
 }
 
 /** Operations on keys that begin so, of requests or of all else. */

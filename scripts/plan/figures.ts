@@ -14,13 +14,25 @@ export interface Rows {
 /** src/storage/certificate-plan.ts CHANGE_STATEMENTS, after requireIssuer of src/http/admin-routes.ts (4 rows). */
 export const RECORDING = {
   /** Written: RAISE_SEQ writes the issuer, its index and, by trigger, the publisher's position; AUDIT a row and AUTOINCREMENT's own. */
-  call: { read: 25, written: 5 },
-  /** Seven statements make and walk the plan, 4 to 10 rows each. Written: ADD_ROWS. */
-  row: { read: 44, written: 1 },
+  call: { read: 32, written: 5 },
+  /** Seven statements make and walk the plan, 5 to 10 rows each. Written: ADD_ROWS. */
+  row: { read: 45, written: 1 },
   /** MARK_SLOTS, for each slot that the rows of a call fall into. */
   slot: { read: 3, written: 0 },
   /** ... and where it is marked. */
   mark: { read: 0, written: 1 },
+} satisfies Record<string, Rows>
+
+/** src/storage/certificate-recycling.ts, where there are rows to write over: RECYCLE_STATEMENT makes the plan once more. */
+export const RECYCLING = {
+  /** Whether there are, and AUDIT_PRUNED: in each call of BULK_ROWS and more. */
+  call: { read: 18, written: 0 },
+  looking: { read: 7, written: 0 },
+  lookedAt: { read: 1, written: 0 },
+  /** Found again, and its triggers, less what ADD_ROWS would read. The row is written either way: it is in RECORDING.row. */
+  recycled: { read: 8, written: 0 },
+  /** AUDIT_PRUNED: a row, and AUTOINCREMENT's own. */
+  recyclingCall: { read: 0, written: 2 },
 } satisfies Record<string, Rows>
 
 /** MARK_SLOTS: certificates that wait in a slot are counted one by one up to the first, then one in so many for all. */
@@ -28,10 +40,10 @@ export const COUNTED_SINGLY = 2
 export const COUNTED_IN = 16
 
 /**
- * One revocation: requireIssuer 4, the plan of one row 69, keep_until 1, requireRow 1. Written: RAISE_SEQ 3, ADD_ITEMS 2 (the row
+ * One revocation: requireIssuer 4, the plan of one row 73, keep_until 1, requireRow 1. Written: RAISE_SEQ 3, ADD_ITEMS 2 (the row
  * and its index), MARK_SLOTS 1, AUDIT 2, CHANGE_ROWS 1.
  */
-export const REVOKING: Rows = { read: 75, written: 9 }
+export const REVOKING: Rows = { read: 79, written: 9 }
 
 /**
  * src/overlay/publisher.ts, each minute and after each revocation: LEASE 3, RECORD 3, the position, the issuers that changed, the
@@ -73,7 +85,7 @@ export const GROWTH = { run: { read: 1, written: 0 }, slot: { read: 1, written: 
 /** With a queue slots are looked over for growth in one run of ten (GROWTH_RUNS in src/jobs/scheduled.ts), else in each. */
 export const GROWTH_RUNS = 10
 
-/** EXPIRED in src/storage/prune.ts walks so many rows a run: PRUNE_ROWS of src/jobs/scheduled.ts times WALK_FACTOR. */
+/** STRETCH in src/storage/prune.ts walks so many rows a run: PRUNE_ROWS of src/jobs/scheduled.ts times WALK_FACTOR. */
 export const WALKED_ROWS = 10_000
 export const PRUNING = {
   /** NEXT_ISSUERS 2, the issuer 1, MOVE_ON 3. */

@@ -2,6 +2,8 @@
  * Operations of a deployment, by item: what is counted, where it comes from, how often a month. Three ways to answer for the same
  * certificates: bundles (this project), one KV value per response, and signing on demand. Pure: nothing here reads or prints.
  */
+
+import { BULK_ROWS } from '../../src/storage/certificate-plan.ts'
 import {
   ADVANCING,
   AUDIT_ROW_BYTES,
@@ -27,6 +29,7 @@ import {
   PUBLISHING,
   QUEUE_OPERATIONS,
   RECORDING,
+  RECYCLING,
   REVOKING,
   ROOT_SECONDS,
   type Rows,
@@ -44,6 +47,7 @@ import {
 import { bundleBytes, type Geometry, geometryOf, responseBytes } from './geometry.ts'
 import type { PlanInput } from './input.ts'
 import type { Meter } from './prices.ts'
+import { type Recycling, walkRecycling } from './recycling.ts'
 import { type SlotWork, walkSlots } from './slot-walk.ts'
 
 const DAY = 86_400
@@ -68,6 +72,7 @@ export interface Item {
 export interface Model {
   readonly geometry: Geometry
   readonly work: SlotWork
+  readonly recycling: Recycling
   readonly ways: Readonly<Record<WayName, readonly Item[]>>
 }
 
@@ -84,17 +89,32 @@ const WALK_EVENTS = 400_000
 const WALK_DAYS = 60
 
 export function modelOf(input: PlanInput): Model {
-  const geometry = geometryOf(input.certs, input.issuers, input.hashes, input.algorithm)
+  const recycling = recyclingOf(input, MONTH, WALK_DAYS)
+  const { issuers, hashes, algorithm } = input
+  // What is past its retention is in bundles too, until its row is gone.
+  const geometry = geometryOf(input.certs + recycling.spare, issuers, hashes, algorithm)
   const work = slotWork(input, geometry, MONTH, WALK_DAYS)
   return {
     geometry,
     work,
+    recycling,
     ways: {
-      bundles: [...ownItems(input, geometry, work, MONTH), ...bundleTraffic(input, work, geometry)],
-      oneKey: oneKey(input),
-      onDemand: onDemand(input),
+      bundles: [
+        ...ownItems(input, geometry, work, recycling, MONTH),
+        ...bundleTraffic(input, work, geometry),
+      ],
+      oneKey: oneKey(input, recycling),
+      onDemand: onDemand(input, recycling),
     },
   }
+}
+
+export function recyclingOf(input: PlanInput, { settleDays }: Period, days: number): Recycling {
+  const { certs, issuers, issuedPerDay, importBatch, cronSeconds } = input
+  return walkRecycling({
+    ...{ certs, issuers, recordedPerDay: issuedPerDay, endedPerDay: endsPerDay(input) },
+    ...{ batch: importBatch, cronSeconds, settleDays, days },
+  })
 }
 
 export function slotWork(
@@ -123,6 +143,7 @@ export function ownItems(
   input: PlanInput,
   geometry: Geometry,
   work: SlotWork,
+  recycling: Recycling,
   { days }: Period,
 ): readonly Item[] {
   const { issuers, hashes, algorithm } = input
@@ -148,10 +169,13 @@ export function ownItems(
   const pruningRuns = runs * shareOf(PRUNE_RUNS, input.cronSeconds)
   const messages = input.queue ? messagesOf(builds / runs, entries * hashes * algorithm.cost) * runs : 0
 
-  const deleted = endsPerDay(input) * days
+  const deleted = recycling.pruned * days
+  const recycled = recycling.recycled * days
+  const looking = recycling.looking * days
   // Each batch of messages is a run of a job of its own; a batch is about a message.
   const jobs = runs + messages
-  const walked = runs * walkedOf(input.certs)
+  const records = input.certs + recycling.spare
+  const walked = runs * walkedOf(records)
 
   const rows = {
     record: sum([
@@ -159,6 +183,11 @@ export function ownItems(
       [issued, RECORDING.row],
       [touched, RECORDING.slot],
       [marks, RECORDING.mark],
+      ...(input.importBatch >= BULK_ROWS ? ([[calls, RECYCLING.call]] as const) : []),
+      [looking, RECYCLING.looking],
+      [recycling.lookedAt * days, RECYCLING.lookedAt],
+      [recycled, RECYCLING.recycled],
+      [recyclingCalls(looking / input.importBatch, recycled), RECYCLING.recyclingCall],
     ]),
     revoke: sum([[revoked, REVOKING]]),
     overlay: sum([
@@ -195,7 +224,7 @@ export function ownItems(
       [runs * Math.min(issuers, 20), PRUNING.run],
       [walked, PRUNING.walked],
       [deleted, PRUNING.deleted],
-      [deletingRuns(runs, deleted, input.certs), PRUNING.deletingRun],
+      [deletingRuns(runs, deleted, records), PRUNING.deletingRun],
     ]),
   } as const
 
@@ -211,7 +240,7 @@ export function ownItems(
       part: 'store',
       count: (slots * bundleBytes(entries, hashes, algorithm, work.windows)) / GIGA,
     },
-    { meter: 'd1Gigabytes', part: 'store', count: databaseGigabytes(input) },
+    { meter: 'd1Gigabytes', part: 'store', count: databaseGigabytes(input, recycling) },
     { meter: 'requests', part: 'record', count: calls },
     { meter: 'requests', part: 'revoke', count: revoked },
     { meter: 'requests', part: 'plan', count: runs + messages },
@@ -254,15 +283,16 @@ export function requestReads(of: { misses: number; starts: number; roots: number
 }
 
 /** One KV value for each response, written anew at half of the validity; no slots, no overlay. */
-function oneKey(input: PlanInput): readonly Item[] {
-  const { certs, hashes, algorithm, requests } = input
+function oneKey(input: PlanInput, recycling: Recycling): readonly Item[] {
+  const { hashes, algorithm, requests } = input
+  const certs = input.certs + recycling.spare
   const cycles = (MONTH_DAYS * DAY) / (input.validitySeconds / 2)
   const issued = input.issuedPerDay * MONTH_DAYS
   const revoked = input.revokedPerDay * MONTH_DAYS
   const signed = (certs * cycles + issued + revoked) * hashes
   const misses = requests * (1 - input.cacheHit)
   return [
-    ...recordItems(input),
+    ...recordItems(input, recycling),
     { meter: 'rowsRead', part: 'build', count: certs * cycles + issued + revoked },
     { meter: 'kvWrites', part: 'build', count: signed },
     { meter: 'kvGigabytes', part: 'store', count: (certs * hashes * responseBytes(algorithm)) / GIGA },
@@ -274,11 +304,11 @@ function oneKey(input: PlanInput): readonly Item[] {
 }
 
 /** Status in D1, a signature for each request that no cache answers. */
-function onDemand(input: PlanInput): readonly Item[] {
+function onDemand(input: PlanInput, recycling: Recycling): readonly Item[] {
   const { requests, algorithm } = input
   const misses = requests * (1 - input.cacheHit)
   return [
-    ...recordItems(input),
+    ...recordItems(input, recycling),
     { meter: 'requests', part: 'traffic', count: requests },
     { meter: 'rowsRead', part: 'traffic', count: misses * LIVE_STATUS.read },
     {
@@ -289,20 +319,21 @@ function onDemand(input: PlanInput): readonly Item[] {
   ]
 }
 
-/** The record as any way needs it: each certificate written once and deleted once, each revocation written with its audit. */
-function recordItems(input: PlanInput): readonly Item[] {
+/** The record as any way needs it: each certificate written once, over one that ended or not, each revocation with its audit. */
+function recordItems(input: PlanInput, recycling: Recycling): readonly Item[] {
   const issued = input.issuedPerDay * MONTH_DAYS
   const revoked = input.revokedPerDay * MONTH_DAYS
-  const deleted = endsPerDay(input) * MONTH_DAYS
+  const deleted = recycling.pruned * MONTH_DAYS
+  const lookedAt = recycling.lookedAt * MONTH_DAYS
   const runs = (MONTH_DAYS * DAY) / input.cronSeconds
   return [
-    { meter: 'rowsRead', part: 'record', count: issued },
+    { meter: 'rowsRead', part: 'record', count: issued + lookedAt },
     { meter: 'rowsRead', part: 'revoke', count: revoked },
-    { meter: 'rowsRead', part: 'prune', count: runs * walkedOf(input.certs) + deleted },
+    { meter: 'rowsRead', part: 'prune', count: runs * walkedOf(input.certs + recycling.spare) + deleted },
     { meter: 'rowsWritten', part: 'record', count: issued },
     { meter: 'rowsWritten', part: 'revoke', count: revoked * 3 },
     { meter: 'rowsWritten', part: 'prune', count: deleted },
-    { meter: 'd1Gigabytes', part: 'store', count: databaseGigabytes(input) },
+    { meter: 'd1Gigabytes', part: 'store', count: databaseGigabytes(input, recycling) },
     { meter: 'requests', part: 'record', count: issued / input.importBatch },
     { meter: 'requests', part: 'revoke', count: revoked },
     { meter: 'cpuMs', part: 'record', count: issued * CPU.recorded },
@@ -314,9 +345,9 @@ function cpuOf(input: PlanInput, { slots, entries }: Geometry, work: SlotWork, d
   return { checking: work.builds * slots * days * entries * input.hashes * CPU.check }
 }
 
-/** With the audit of a year; what expires is walked away within a week. */
-export function databaseGigabytes(input: PlanInput): number {
-  const certificates = (input.certs * CERTIFICATE_ROW_BYTES) / PAGE_FILL
+/** With the audit of a year. */
+export function databaseGigabytes(input: PlanInput, { spare }: Recycling): number {
+  const certificates = ((input.certs + spare) * CERTIFICATE_ROW_BYTES) / PAGE_FILL
   const audit = input.revokedPerDay * 365 * AUDIT_ROW_BYTES
   return (certificates + audit) / GIGA
 }
@@ -352,6 +383,11 @@ function busyRuns(runs: number, events: number): number {
 /** Rows that a run of pruning looks at: the last stretch of a walk through all is what is left. */
 function walkedOf(certs: number): number {
   return certs / (Math.floor(certs / WALKED_ROWS) + 1)
+}
+
+/** Calls that find something, of so many that look. */
+function recyclingCalls(calls: number, recycled: number): number {
+  return calls === 0 ? 0 : calls * (1 - Math.exp(-recycled / calls))
 }
 
 /** Runs whose stretch has something to delete. The last stretch of a walk is too short for it. */

@@ -6,10 +6,11 @@
 import { BULK_ROWS, planOver } from './certificate-plan.ts'
 import { IS_PAST, termsAt } from './retention.ts'
 
-/** With one row in twenty-five past its retention, all but a few in a hundred find one. */
-const NEIGHBOURS = 100
+/** Who takes a row leaves a gap behind: with a row in thirty past its retention, three in a hundred find none among so many. */
+export const NEIGHBOURS = 300
 /** The first digit of a hash is what several databases share the certificates by: a row stays within it. */
-const WITHIN_DIGIT = 0x0fff_ffff
+export const DIGITS = 16
+const WITHIN_DIGIT = 2 ** 32 / DIGITS - 1
 
 const TERMS = termsAt('CAST(?3 / 1000 AS INTEGER)')
 /** Nothing, and so no plan, where there is nothing to write over. */

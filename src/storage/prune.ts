@@ -15,7 +15,7 @@ import { AUDIT_PRUNED, IS_PAST, termsAt } from './retention.ts'
 const WALK_FACTOR = 2
 const ISSUERS_A_CALL = 20
 /** Fewer than one in so many are not worth looking for: `spare` is 0. */
-const SPARE_ONE_IN = 200
+export const SPARE_ONE_IN = 200
 
 const NEXT_ISSUERS = `SELECT id, prune_from FROM issuers ORDER BY pruned_at, id LIMIT ${ISSUERS_A_CALL}`
 /** Not materialized: SQLite would no longer see that one issuer's rows come in the order of their hashes. */

@@ -2,7 +2,7 @@
 
 /**
  * How long rows past their retention stay for new certificates to be written over them, while the issuer records many at once.
- * At the usual pace one row in twenty-five is such a one, four days old (docs/scale.md).
+ * Where as many are recorded as end, one row in thirty is such a one, three days old (docs/scale.md).
  */
 export const SPARE_SECONDS = 14 * 86_400
 

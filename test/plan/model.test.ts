@@ -165,11 +165,22 @@ describe('three ways', () => {
     expect(ways.onDemand.cost.before).toBeLessThan(ways.bundles.cost.before)
   })
 
-  test('every certificate is written once and deleted once, in each way', () => {
+  test('every certificate is written once, and one in thirty deleted, in each way', () => {
     for (const way of [ways.bundles, ways.oneKey, ways.onDemand]) {
       const written = countOf(way.items, 'rowsWritten', ({ part }) => part === 'record' || part === 'prune')
-      expect(written).toBeGreaterThan(2 * 30e6)
+      expect(written).toBeGreaterThan(30.4e6)
+      expect(written).toBeLessThan(1.25 * 30.4e6)
     }
+  })
+
+  test('whoever records few at once has each certificate written once and deleted once', () => {
+    const { items } = planOf(inputOf({ importBatch: 9 })).ways.onDemand
+    const written = countOf(items, 'rowsWritten', ({ part }) => part === 'record' || part === 'prune')
+    expect(written).toBeGreaterThan(2 * 30.4e6)
+  })
+
+  test('100 million certificates cost less than $25 a month before traffic', () => {
+    expect(ways.bundles.cost.before).toBeLessThan(25)
   })
 
   test('a small deployment fits into the plan', () => {
