@@ -8,14 +8,14 @@ const PRICES = { date: '2026-11-21', d1RowsWritten: 1, d1RowsRead: 0.001, kvWrit
 
 /** Written for a certificate: at the target, and as it is deleted at the source. */
 export const ROWS_PER_MOVED = 2
-/** Copied, compared on both sides, and found to be deleted; the guards of the record look at the issuer each time. */
-export const READS_PER_MOVED = 12
+/** Copied, compared on both sides, and found to be deleted; what guards the record looks at the issuer each time. */
+export const READS_PER_MOVED = 40
 /** As many certificates are in a bundle, about: it is signed, and six rows and a value in KV are written for it. */
 const PER_BUNDLE = 500
 const ROWS_PER_BUNDLE = 6
 
 /** Where nothing was measured yet: certificates a second, all of it included. */
-const ASSUMED_RATE = 3_000
+const ASSUMED_RATE = 2_000
 
 export interface MoveEstimate {
   readonly rows: number

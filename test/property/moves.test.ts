@@ -1,7 +1,9 @@
 /** Moves of certificates between databases under writes, deaths and programs that wake too late (ADR 0016). */
 import fc from 'fast-check'
-import { describe, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import type { Move, MovePlace, MoveStore } from '../../src/ports/move-store.ts'
 import { type Command, History, type HistoryOptions, SERIALS } from '../support/move-history.ts'
+import { changed } from '../support/move-world.ts'
 
 const n = fc.constantFrom(...SERIALS)
 const write: fc.Arbitrary<Command> = fc.oneof(
@@ -34,6 +36,7 @@ const step: fc.Arbitrary<Command> = fc.oneof(
     }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('race' as const), at, write }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('storm' as const), n, at }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('wake' as const) }) },
 )
 const command: fc.Arbitrary<Command> = fc.oneof(
@@ -43,10 +46,23 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ do: fc.constant('tick' as const), seconds: fc.constantFrom(1, 60, 170, 361) }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('beat' as const, 'build' as const) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constantFrom('beat' as const, 'build' as const, 'build' as const) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('abort' as const) }) },
 )
-const commands = fc.array(command, { minLength: 20, maxLength: 70, size: 'max' })
+/** Most histories begin with a move that is under way: copied, or compared, or with the bound behind it. */
+const begun = fc
+  .record({ numbers: fc.subarray([...SERIALS], { minLength: 1 }), steps: fc.nat(8), later: fc.boolean() })
+  .map(({ numbers, steps, later }): Command[] => [
+    ...numbers.map((one): Command => ({ do: 'add', n: one })),
+    ...Array<Command>(steps).fill({ do: 'step', ends: 'well', at: 0 }),
+    ...(later ? [{ do: 'tick', seconds: 361 } as const, { do: 'build' } as const] : []),
+  ])
+const commands = fc
+  .tuple(begun, fc.array(command, { minLength: 5, maxLength: 40, size: 'max' }))
+  .map(([first, more]) => [...first, ...more])
 
 async function holds(history: readonly Command[], options: HistoryOptions = {}): Promise<void> {
   const one = new History(options)
@@ -65,5 +81,82 @@ describe('a move of certificates', () => {
       fc.asyncProperty(commands, (history) => holds(history)),
       { numRuns: 150, interruptAfterTimeLimit: 90_000, markInterruptAsFailure: false },
     )
+  })
+})
+
+/** The store with a mistake in it. */
+const BROKEN: Readonly<Record<string, HistoryOptions>> = {
+  'what is written meanwhile is not copied': {
+    wrap: (store) =>
+      changed(store, {
+        readNotes: async () => ({ rows: [], last: 0 }),
+        readPlace: withPlace(store, (place) => ({ ...place, noted: false })),
+      }),
+  },
+  'a note is removed though more was written since': {
+    wrap: (store, db) =>
+      changed(store, {
+        async dropNotes() {
+          db.exec('DELETE FROM moved')
+        },
+      }),
+  },
+  'the source takes writes while the target begins to': {
+    wrap: (store, db) =>
+      changed(store, {
+        async setPhase(move, phase, nowMs) {
+          if (phase === 'givenUp')
+            db.exec('UPDATE issuers SET leaving = (SELECT digits FROM moves WHERE ended_ms = 0)')
+          await store.setPhase(move, phase, nowMs)
+          if (phase === 'barred') db.exec('UPDATE issuers SET leaving = 0')
+        },
+      }),
+  },
+  'the target claims before every root says that the source is moving': {
+    wrap: (store) => changed(store, { readPlace: withMove(store, (move) => ({ ...move, begunMs: 1 })) }),
+  },
+  'the source gives up before every root of the target has the claim': {
+    wrap: (store) => changed(store, { readPlace: withMove(store, (move) => ({ ...move, claimedMs: 1 })) }),
+  },
+  'rows are deleted while roots say that they are here': {
+    wrap: (store) =>
+      changed(store, {
+        readPlace: withMove(store, (move) => ({ ...move, settledMs: move.settledMs > 0 ? 1 : 0 })),
+      }),
+  },
+  'who was overtaken writes what it has read': {
+    wrap: (store, db) => {
+      const step = (issuer: number) =>
+        Number(db.rows('SELECT step FROM moves WHERE issuer = ?1 AND ended_ms = 0', issuer)[0]?.['step'] ?? 0)
+      return changed(store, {
+        write: (issuer, _, ...rest) => store.write(issuer, step(issuer), ...rest),
+        add: (issuer, _, ...rest) => store.add(issuer, step(issuer), ...rest),
+      })
+    },
+  },
+}
+
+function withPlace(store: MoveStore, change: (place: MovePlace) => MovePlace): MoveStore['readPlace'] {
+  return async (issuer) => {
+    const place = await store.readPlace(issuer)
+    return place === undefined ? undefined : change(place)
+  }
+}
+
+function withMove(store: MoveStore, change: (move: Move) => Move): MoveStore['readPlace'] {
+  return withPlace(store, (place) => ({
+    ...place,
+    move: place.move === undefined ? undefined : change(place.move),
+  }))
+}
+
+describe('a mistake is found', () => {
+  test.each(Object.entries(BROKEN))('%s', async (_, options) => {
+    const found = await fc.check(
+      fc.asyncProperty(commands, (history) => holds(history, options)),
+      { numRuns: 2_000, endOnFailure: true, interruptAfterTimeLimit: 100_000 },
+    )
+    expect(found.failed).toBe(true)
+    console.log(_, found.seed, found.counterexamplePath, found.numRuns, String(found.errorInstance))
   })
 })

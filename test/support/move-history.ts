@@ -22,8 +22,8 @@ export type Command =
   /** A program goes on; `ends`: what becomes of it at which of its calls. */
   | { readonly do: 'step'; readonly ends: 'well' | 'dies' | 'stops'; readonly at: number }
   /** The same, and a write between its calls. */
-  /** A program goes on while a certificate is held and released again between all of its calls. */
-  | { readonly do: 'storm'; readonly n: number }
+  /** A program goes on while a certificate is held and released again between its calls, up to one of them. */
+  | { readonly do: 'storm'; readonly n: number; readonly at: number }
   | { readonly do: 'race'; readonly at: number; readonly write: Command }
 
 /** Serials whose hash begins with a digit that moves, and of one that stays. */
@@ -121,7 +121,8 @@ export class History {
         let calls = 0
         await this.#advance(async () => {
           calls += 1
-          if (calls < 40) await this.#write({ do: calls % 4 < 2 ? 'hold' : 'release', n: command.n })
+          if (calls <= command.at)
+            await this.#write({ do: calls % 2 === 0 ? 'hold' : 'release', n: command.n })
         })
         return
       }
