@@ -1,5 +1,6 @@
 /** New certificates are written over rows past their retention; nothing else is ever written over (law 2, attack 5). */
 import { beforeEach, describe, expect, test } from 'vitest'
+import { serialHash } from '../../src/bundle/slot.ts'
 import type { NewCertificate } from '../../src/ports/admin-store.ts'
 import { D1AdminStore } from '../../src/storage/d1-admin-store.ts'
 import { D1SlotStore } from '../../src/storage/d1-slot-store.ts'
@@ -123,6 +124,23 @@ describe('recycling', () => {
     expect(new Set(rowsOf(0, 400).map(({ status }) => status))).toEqual(new Set([1]))
   })
 
+  test('of two rows with the same hash one is taken at a time', async () => {
+    const [first, second] = sameHash()
+    const ended = (octets: Uint8Array) => ({
+      serial: octets,
+      status: 'good' as const,
+      notAfter: NOW + 90 * DAY,
+    })
+    await add([ended(first), ended(second), ...lasting(1_000, 50)])
+    now = GONE
+    db.exec('UPDATE issuers SET spare = 1')
+    const total = count()
+    for (let from = 10_000; pruned() < 2; from += 200) await add(lasting(from, 200))
+    expect(await admin.readCertificate(issuer, first)).toBeUndefined()
+    expect(await admin.readCertificate(issuer, second)).toBeUndefined()
+    expect((count() - total + 2) % 200).toBe(0)
+  })
+
   test('few at once are inserted: the audit would cost more than the row', async () => {
     await setSpare()
     const before = count()
@@ -176,3 +194,14 @@ describe('recycling', () => {
     expect(added()).toBe(before + 50)
   })
 })
+
+/** Two serials of one hash. */
+function sameHash(): readonly [Uint8Array, Uint8Array] {
+  const seen = new Map<number, number>()
+  for (let n = 0; ; n += 1) {
+    const hash = serialHash(serial(n))
+    const before = seen.get(hash)
+    if (before !== undefined) return [serial(before), serial(n)]
+    seen.set(hash, n)
+  }
+}
