@@ -53,9 +53,10 @@ export function mountResponders(app: Hono, deps: AdminDeps): void {
     const { readCertificate } = await import('../x509/index.ts')
     const signer = { view: readCertificate(before.certificate), ski: before.ski }
     const prepared = await prepareResponder(input, signer, before.policy.profile, now, deps)
-    // Where it is not in all databases yet, it is added to the others.
-    const known = before.partsDiffer ? undefined : sameResponder(before, prepared.record)
-    if (known !== undefined) {
+    const known = sameResponder(before, prepared.record)
+    // Of several databases the store knows whether it is in all of them.
+    const isKnown = store.databases === undefined || known !== prepared.record.name
+    if (known !== undefined && isKnown) {
       throw new AdminError(409, 'conflict', `this certificate and key are responder ${known} already`, {
         field: 'certificate',
         hint: 'nothing is to be done; to replace a broken key, retire that responder first',

@@ -32,7 +32,17 @@ import type {
 import { dealt } from '../ports/moves.ts'
 import { databaseName, MAX_DATABASES, ShardError } from '../ports/part-store.ts'
 import type { CertificateRow, IssuerRecord, ResponderRecord, Sequence } from '../ports/records.ts'
-import { askAll, askParts, claimant, type Fault, merged, type Parts, unreached, valuesOf } from './asked.ts'
+import {
+  askAll,
+  askParts,
+  claimant,
+  configurationOf,
+  type Fault,
+  merged,
+  type Parts,
+  unreached,
+  valuesOf,
+} from './asked.ts'
 import { mergeGlobals } from './merged-globals.ts'
 import { staleClaim } from './part-faults.ts'
 import type { RecordShard } from './record-shard.ts'
@@ -67,7 +77,7 @@ export class ShardedAdminStore implements AdminStore {
         id === first?.id && named === name && parts?.every((part) => part.away === masks.get(part.database)),
     )
     const isMissing = databases.some((database) => has(database) === undefined)
-    if (first !== undefined && !(isAsAsked && (isMissing || (await this.#isUnfinished(first.id)))))
+    if (first !== undefined && !(isAsAsked && (isMissing || isUnfinished(there))))
       throw new ConflictError('ski', 'an issuer of that ski is recorded already')
     // What was changed since the first attempt counts.
     const { policy, enabled } = first ?? issuer
@@ -305,12 +315,6 @@ export class ShardedAdminStore implements AdminStore {
     return new Map(databases.map((database) => [database, awayFrom(database)]))
   }
 
-  /** Nobody can sign for it, or not everywhere: adding it has failed after its parts were made. */
-  async #isUnfinished(id: number): Promise<boolean> {
-    const issuer = await this.#read(id)
-    return issuer.parts?.length !== 1 && (issuer.partsDiffer === true || issuer.responders.length === 0)
-  }
-
   #shard(database: number): RecordShard {
     const shard = this.#shards.find((one) => one.database === database)
     if (shard === undefined) throw new NotFoundError(this.#noDatabase(database))
@@ -413,6 +417,14 @@ export class ShardedAdminStore implements AdminStore {
       return result
     })
   }
+}
+
+/** Nobody can sign for it, or not everywhere: adding it has failed after its parts were made. */
+function isUnfinished(parts: readonly IssuerRecord[]): boolean {
+  return (
+    parts.length > 1 &&
+    (new Set(parts.map(configurationOf)).size > 1 || parts.every(({ responders }) => responders.length === 0))
+  )
 }
 
 function sorted(policy: object): string {

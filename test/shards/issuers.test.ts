@@ -1,5 +1,6 @@
 /** Issuers of several databases: what is in each, and that a command which was cut off is completed by repeating it. */
 import { beforeEach, describe, expect, test } from 'vitest'
+import { ConflictError } from '../../src/ports/admin-store.ts'
 import { StorageError } from '../../src/ports/errors.ts'
 import { NOW, newIssuer, newResponder, POLICY } from '../storage/fixtures.ts'
 import { auditOf, faultAt, recordOf, type Several, setUp, several } from './support.ts'
@@ -322,4 +323,35 @@ describe('a command that a fault cuts off is completed by the same command, and 
         }
     expect(faults).toBeGreaterThan(7)
   })
+
+  test.each(COMMANDS)(
+    '$title, repeated until it comes through, however often it is cut off',
+    async (command) => {
+      const whole = await begin(command)
+      await command.run(whole.place, whole.id)
+      const wanted = recordOf(whole.place)
+      let cuts = 0
+      for (let seed = 1; seed <= 4; seed += 1) {
+        const { place, id } = await begin(command)
+        let state = seed
+        const random = () => {
+          state = (state * 48_271) % 2_147_483_647
+          return state / 2_147_483_647
+        }
+        for (const db of place.dbs)
+          db.beforeCall = () => {
+            if (random() < 0.15) throw new Error('D1_ERROR: Network connection lost.')
+            if (random() < 0.15) db.loseAnswers(1)
+          }
+        for (let done = false; !done; cuts += 1)
+          done = await command.run(place, id).then(
+            () => true,
+            (error: unknown) => error instanceof ConflictError,
+          )
+        for (const db of place.dbs) db.beforeCall = undefined
+        expect(recordOf(place), `seed ${seed}`).toEqual(wanted)
+      }
+      expect(cuts).toBeGreaterThan(4)
+    },
+  )
 })
