@@ -1,6 +1,6 @@
 /**
- * Rows of an importer -> the record: batches of 1000, each acknowledged before the next; what cannot be sent is kept with
- * its line. Holds one batch at a time, so a file of any length passes.
+ * Rows of an importer -> the record: batches of 1000, one on its way while another is recorded; what cannot be sent is kept
+ * with its line. Holds a few batches at a time, so a file of any length passes.
  */
 import {
   type Certificate,
@@ -10,11 +10,13 @@ import {
 } from '../admin-api/contract.ts'
 import type { CertificateRecord, CRLReference, ImportRow } from '../importers/importer.ts'
 import { type IssuerRules, planRecord, type RecordedStatus } from '../importers/reconcile.ts'
-import type { AdminClient } from './client.ts'
+import type { AdminClient, Answer } from './client.ts'
 import { CLIError } from './exit.ts'
 
 /** Problems kept for the summary; all are counted and reported as they come. */
 const MAX_KEPT_PROBLEMS = 1000
+/** Batches at the same time: more would only wait in front of the database, which does one after the other. */
+const BATCHES = 2
 /** Look-ups at the same time. */
 const CONCURRENCY = 16
 /** So many bad lines at the start and not one good one: this is some other file. */
@@ -65,13 +67,22 @@ interface Row {
   readonly line: number
 }
 
+/** A batch that was sent. */
+interface Sent {
+  readonly batch: readonly Row[]
+  readonly serials: ReadonlySet<string>
+  readonly answer: Promise<Answer<'addCertificates'>>
+}
+
 export class ImportRun {
   readonly summary: ImportSummary
   readonly #options: ImportOptions
   /** Every row may repeat a long URL, and a call has MAX_BODY_BYTES at most. */
   readonly #rowsPerCall: number
   #batch: Row[] = []
-  readonly #inBatch = new Set<string>()
+  #inBatch = new Set<string>()
+  /** In the order in which they were sent, and are answered for. */
+  readonly #sent: Sent[] = []
 
   constructor(options: ImportOptions) {
     this.#options = options
@@ -94,6 +105,14 @@ export class ImportRun {
 
   /** @returns false when the rows look like another format altogether; nothing was sent then */
   async run(rows: AsyncIterable<ImportRow>): Promise<boolean> {
+    try {
+      return await this.#run(rows)
+    } finally {
+      await this.#takeRest()
+    }
+  }
+
+  async #run(rows: AsyncIterable<ImportRow>): Promise<boolean> {
     for await (const row of rows) {
       this.summary.rows += 1
       if ('problem' in row) {
@@ -105,6 +124,8 @@ export class ImportRun {
       await this.#add(row)
     }
     await this.#flush()
+    await this.#settle(0)
+    this.#options.onProgress(this.summary)
     return true
   }
 
@@ -113,8 +134,9 @@ export class ImportRun {
       // The row is sent all the same: should it be the one that revokes, leaving it out would keep the other's `good`.
       this.#bad(line, `serial ${record.serial} stands on line ${duplicateOf} already`)
     }
-    // One call names a serial once.
+    // One call names a serial once, and rows about the same serial are recorded in their order.
     if (this.#batch.length === this.#rowsPerCall || this.#inBatch.has(record.serial)) await this.#flush()
+    if (this.#sent.some(({ serials }) => serials.has(record.serial))) await this.#settle(0)
     const { crl } = this.#options
     this.#batch.push({
       record: crl === undefined || record.status === 'good' ? record : { ...record, crl },
@@ -124,23 +146,47 @@ export class ImportRun {
   }
 
   async #flush(): Promise<void> {
-    const batch = this.#batch
+    const [batch, serials] = [this.#batch, this.#inBatch]
     this.#batch = []
-    this.#inBatch.clear()
+    this.#inBatch = new Set()
     if (batch.length > 0) {
       if (this.#options.dryRun) await this.#plan(batch)
-      else await this.#send(this.#options.addOnly ? await this.#withoutRecorded(batch) : batch)
+      else {
+        this.#send(this.#options.addOnly ? await this.#withoutRecorded(batch) : batch, serials)
+        await this.#settle(BATCHES - 1)
+      }
     }
     this.#options.onProgress(this.summary)
   }
 
-  async #send(batch: readonly Row[]): Promise<void> {
+  #send(batch: readonly Row[], serials: ReadonlySet<string>): void {
     if (batch.length === 0) return
     const { client, issuer } = this.#options
-    const answer = await client.callPatiently('addCertificates', {
+    const answer = client.callPatiently('addCertificates', {
       params: { issuer },
       body: { certificates: batch.map(toInput), publish: false },
     })
+    answer.catch(() => undefined) // an earlier batch may fail first; this one is heard when its turn comes
+    this.#sent.push({ batch, serials, answer })
+  }
+
+  /** Waits until no more than so many batches are on their way. @throws what the first of them threw */
+  async #settle(most: number): Promise<void> {
+    while (this.#sent.length > most) {
+      const sent = this.#sent.shift()
+      if (sent !== undefined) this.#take(sent.batch, await sent.answer)
+    }
+  }
+
+  /** After a failure: what was on its way besides is recorded, unless it failed too. */
+  async #takeRest(): Promise<void> {
+    for (const { batch, answer } of this.#sent.splice(0)) {
+      const taken = await answer.catch(() => undefined)
+      if (taken !== undefined) this.#take(batch, taken)
+    }
+  }
+
+  #take(batch: readonly Row[], answer: Answer<'addCertificates'>): void {
     this.summary.needsPublish ||= answer.needsPublish
     for (const [index, { outcome, message }] of answer.results.entries()) {
       this.summary[outcome] += 1

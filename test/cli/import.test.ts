@@ -1,4 +1,5 @@
 /** `import openssl-index` against the real admin API and record. */
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatPEM } from '../../src/pkix/pem.ts'
 import { at, NOW } from '../http/admin-world.ts'
@@ -131,6 +132,31 @@ test('another file altogether is given up early, nothing sent, exit 2', async ()
 
 test('an empty file is no failure', async () => {
   expect((await run('import openssl-index - --issuer demo')).stdout).toMatch(/imported 0 rows/)
+})
+
+test('two calls are on their way at a time; rows about one serial are recorded in their order', async () => {
+  const from = 0x1100_0000
+  const hex = (index: number) => (from + index).toString(16).toUpperCase()
+  const lines = Array.from({ length: 4000 }, (_, index) => valid(hex(index)))
+  // First in the second call: the first is on its way.
+  lines[1000] = revoked(hex(0))
+  let [calls, callsMeanwhile] = [0, 0]
+  const { promise: third, resolve: thirdCame } = Promise.withResolvers<void>()
+  server.intercept = async (request) => {
+    if (!request.url.endsWith('/certificates')) return undefined
+    calls += 1
+    if (calls === 3) thirdCame()
+    if (calls !== 2) return undefined
+    await third
+    await pause(200)
+    callsMeanwhile = calls
+    return undefined
+  }
+  const { code, stdout } = await run('import openssl-index - --issuer demo', lines.join(''))
+  server.intercept = undefined
+  expect([code, calls, callsMeanwhile]).toEqual([1, 4, 3])
+  expect(stdout).toMatch(/imported 4,000 rows .*: 3999 added, 1 changed, 0 unchanged, 0 refused, 1 bad/)
+  expect(await shown(hex(0))).toBe('revoked')
 })
 
 test('rows go in calls of 1000 with one publication at the end, and a cut connection is resumed by running again', async () => {

@@ -140,7 +140,7 @@ export interface AdminServer {
   /** `METHOD path` of every request, in order. */
   readonly requests: string[]
   /** Answers instead of the API while set. */
-  intercept: ((request: Request) => Response | undefined) | undefined
+  intercept: ((request: Request) => Response | undefined | Promise<Response | undefined>) | undefined
   close(): Promise<void>
 }
 
@@ -151,7 +151,7 @@ export async function adminServer(): Promise<AdminServer> {
   const requests: string[] = []
   const server = new LocalServer(async (request) => {
     requests.push(`${request.method} ${new URL(request.url).pathname}`)
-    return made.intercept?.(request) ?? app.fetch(request)
+    return (await made.intercept?.(request)) ?? app.fetch(request)
   })
   const made: AdminServer = {
     url: await server.listen(),
