@@ -12,7 +12,7 @@ import { formatPEM } from '../../src/pkix/pem.ts'
 import type { SignatureAlgorithm } from '../../src/ports/records.ts'
 import { processorTime, type Server, startServer } from '../servers.ts'
 import { type CA, makeCA } from './ca.ts'
-import { type HeapPeak, HeapWatch } from './heap-watch.ts'
+import { type HeapPeak, type HeapSize, HeapWatch } from './heap-watch.ts'
 import { BARE_PATH, type BareSigning, METER_PATH, type MeterReading } from './meter.ts'
 import { addReadings } from './readings.ts'
 import { relayedDatabase, STORAGE_VARIABLE } from './storage.ts'
@@ -67,8 +67,7 @@ export interface Cycle {
   /** Signatures made while the answers were asked for: 0 when all came from bundles. */
   readonly signedLive: number
   readonly heap: HeapPeak
-  /** Highest in each stage, in octets. */
-  readonly heapByStage: { readonly import: number; readonly sign: number; readonly verify: number }
+  readonly heapByStage: { readonly import: HeapSize; readonly sign: HeapSize; readonly verify: HeapSize }
 }
 
 /** @throws Error when a stage does not do what it should: the figures would mean nothing */

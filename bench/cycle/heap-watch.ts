@@ -2,11 +2,16 @@
 
 const INTERVAL_MS = 100
 
-export interface HeapPeak {
-  /** Greatest sum of both at one moment, in octets, and its parts. */
+/** Greatest sum of both at one moment, in octets, and its parts. */
+export interface HeapSize {
   readonly peak: number
   readonly heap: number
   readonly buffers: number
+}
+
+const NOTHING: HeapSize = { peak: 0, heap: 0, buffers: 0 }
+
+export interface HeapPeak extends HeapSize {
   readonly samples: number
   /** Longest time between two answers: an isolate that computes answers when it is done. */
   readonly longestGapMs: number
@@ -15,8 +20,8 @@ export interface HeapPeak {
 export class HeapWatch {
   readonly #socket: WebSocket
   readonly #timer: ReturnType<typeof setInterval>
-  #peak = { peak: 0, heap: 0, buffers: 0 }
-  #lap = 0
+  #peak = NOTHING
+  #lap = NOTHING
   #samples = 0
   #longestGapMs = 0
   #askedAt = 0
@@ -50,10 +55,10 @@ export class HeapWatch {
     return { ...this.#peak, samples: this.#samples, longestGapMs: Math.round(this.#longestGapMs) }
   }
 
-  /** Highest sum since the last call, in octets. */
-  lap(): number {
+  /** Since the last call. */
+  lap(): HeapSize {
     const lap = this.#lap
-    this.#lap = 0
+    this.#lap = NOTHING
     return lap
   }
 
@@ -74,8 +79,9 @@ export class HeapWatch {
     const heap = 'usedSize' in result ? Number(result.usedSize) : Number.NaN
     const buffers = 'backingStorageSize' in result ? Number(result.backingStorageSize) : Number.NaN
     if (!Number.isFinite(heap + buffers)) this.#problem ??= 'the inspector does not tell both sizes'
-    this.#lap = Math.max(this.#lap, heap + buffers)
-    if (heap + buffers > this.#peak.peak) this.#peak = { peak: heap + buffers, heap, buffers }
+    const size = { peak: heap + buffers, heap, buffers }
+    if (size.peak > this.#lap.peak) this.#lap = size
+    if (size.peak > this.#peak.peak) this.#peak = size
     const now = performance.now()
     this.#samples += 1
     this.#longestGapMs = Math.max(this.#longestGapMs, now - this.#answeredAt)

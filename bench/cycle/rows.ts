@@ -2,6 +2,7 @@
 import { atLeast, atMost, judge, type Measurement, type Row } from '../measurement.ts'
 import type { Cycle } from './cycle.ts'
 import { exponentOf } from './growth.ts'
+import type { HeapSize } from './heap-watch.ts'
 import type { MeterReading } from './meter.ts'
 import { sumOf } from './readings.ts'
 
@@ -98,7 +99,9 @@ function signingRows(cycle: Cycle): Measurement[] {
 
 function costRows(cycle: Cycle): Measurement[] {
   const { signReading, importReading, algorithm, heap, heapByStage, k } = cycle
-  const inStage = (octets: number) => (octets / MEGABYTE).toFixed(0)
+  const megabytes = (octets: number) => (octets / MEGABYTE).toFixed(0)
+  const inStage = ({ peak, heap, buffers }: HeapSize) =>
+    `${megabytes(peak)} (${megabytes(heap)} + ${megabytes(buffers)})`
   const responses = responsesOf(cycle)
   const { bundles, bytes } = stored(cycle)
   const grown = signReading.bundleWrites - bundles
@@ -108,7 +111,7 @@ function costRows(cycle: Cycle): Measurement[] {
       value: heap.peak / MEGABYTE,
       unit: 'MB',
       limit: atMost(96),
-      detail: `V8 heap ${(heap.heap / MEGABYTE).toFixed(1)}, ArrayBuffers ${(heap.buffers / MEGABYTE).toFixed(1)}; import ${inStage(heapByStage.import)}, sign ${inStage(heapByStage.sign)}, verify ${inStage(heapByStage.verify)}; ${heap.samples} samples, at most ${heap.longestGapMs} ms apart`,
+      detail: `V8 heap + ArrayBuffers: import ${inStage(heapByStage.import)}, sign ${inStage(heapByStage.sign)}, verify ${inStage(heapByStage.verify)}; ${heap.samples} samples, at most ${heap.longestGapMs} ms apart`,
     },
     {
       name: 'KV writes per million responses and hash',
