@@ -27,12 +27,20 @@ export function composeShards(
   )
   const store = new ShardedAdminStore(shards)
   const canaries = new ShardedCanaryStore(shards)
-  /** Every database that has something of the issuer, with the issuer as it stands there. */
-  const withIssuer = async (id: number): Promise<{ shard: Shard; issuer: IssuerRecord }[]> => {
-    const found = await Promise.all(
-      shards.map(async (shard) => ({ shard, issuer: await shard.record.readIssuer(id) })),
+  /** In every database that has something of the issuer, as it stands there. One that is away keeps none of the others. */
+  const wherever = async <T>(
+    id: number,
+    work: (shard: Shard, issuer: IssuerRecord) => Promise<T>,
+  ): Promise<T[]> => {
+    const done = await Promise.allSettled(
+      shards.map(async (shard) => {
+        const issuer = await shard.record.readIssuer(id)
+        return issuer === undefined ? [] : [await work(shard, issuer)]
+      }),
     )
-    return found.flatMap(({ shard, issuer }) => (issuer === undefined ? [] : [{ shard, issuer }]))
+    const failed = done.find((one) => one.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    return done.flatMap((one) => (one.status === 'fulfilled' ? one.value : []))
   }
   const shardOf = (database: number): Shard | undefined => shards.find((shard) => shard.database === database)
 
@@ -62,18 +70,15 @@ export function composeShards(
     async publish(change) {
       if (change?.database !== undefined) return (shardOf(change.database) ?? first).publish(change)
       if (change === undefined) return together(await Promise.all(shards.map((shard) => shard.publish())))
-      const places = await withIssuer(change.issuer)
       return together(
-        await Promise.all(
-          places.map(async ({ shard, issuer }) => {
-            return shard.publish({ issuer: issuer.id, revision: await shard.record.readHead(issuer.id) })
-          }),
+        await wherever(change.issuer, async (shard, { id }) =>
+          shard.publish({ issuer: id, revision: await shard.record.readHead(id) }),
         ),
       )
     },
     presign: (options) => presignAll(shards, options),
     async writeIssuerPage({ id }) {
-      await Promise.all((await withIssuer(id)).map(({ shard, issuer }) => shard.writeIssuerPage(issuer)))
+      await wherever(id, (shard, issuer) => shard.writeIssuerPage(issuer))
     },
     certificatesRecorded() {
       for (const shard of shards) shard.certificatesRecorded()
