@@ -7,12 +7,12 @@ import { afterAll, expect, test } from 'vitest'
 
 const ROOT = join(import.meta.dirname, '../..')
 /** Octets; a kilobyte has 1,000 of them here. */
-const LIMIT = 160_000
+const LIMIT = 190_000
 
 const folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-size-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-test('the Worker that wrangler would upload has at most 160 KB gzip', () => {
+test('the Worker that wrangler would upload has at most 190 KB gzip', () => {
   const printed = execFileSync('wrangler', ['deploy', '--dry-run', '--outdir', folder], {
     cwd: ROOT,
     encoding: 'utf8',
