@@ -14,9 +14,9 @@ import {
   signedOctets,
 } from '../src/ocsp/index.ts'
 import { type HashAlgorithm, hashAlgorithmIdentifier } from '../src/pkix/algorithm-identifier.ts'
-import { formatPEM } from '../src/pkix/pem.ts'
 import { formatSerial } from '../src/pkix/serial-number.ts'
 import { makeTestPKI, type TestPKI } from '../test/support/pki.ts'
+import { recordIssuer } from './record-issuer.ts'
 import { type Server, startServer } from './servers.ts'
 
 const ISSUER = 'bench'
@@ -75,18 +75,7 @@ export async function makeWorld(bundle: WorkerBundle, certificates: number): Pro
 }
 
 async function record(client: AdminClient, pki: TestPKI, serials: readonly Uint8Array[], now: number) {
-  const { certificate, pkcs8 } = pki.responder
-  if (certificate === undefined) throw new Error('the responder has no certificate')
-  await client.call('addIssuer', {
-    body: {
-      name: ISSUER,
-      certificate: formatPEM('CERTIFICATE', pki.issuer.certificate),
-      responder: {
-        certificate: formatPEM('CERTIFICATE', certificate),
-        key: formatPEM('PRIVATE KEY', pkcs8),
-      },
-    },
-  })
+  await recordIssuer(client, ISSUER, pki)
   const validity = { notBefore: now - 86_400, notAfter: now + 86_400 * 90 }
   for (let from = 0; from < serials.length; from += ROWS_PER_CALL) {
     const rows = serials

@@ -8,8 +8,8 @@ import { AdminClient } from '../../src/cli/client.ts'
 import { applyMigrations } from '../../src/cli/dev/migrations.ts'
 import { type Runtime, startRuntime } from '../../src/cli/dev/runtime.ts'
 import { PACKAGE_ROOT, type WorkerBundle } from '../../src/cli/dev/worker-bundle.ts'
-import { formatPEM } from '../../src/pkix/pem.ts'
 import type { SignatureAlgorithm } from '../../src/ports/records.ts'
+import { recordIssuer } from '../record-issuer.ts'
 import { processorTime, type Server, startServer } from '../servers.ts'
 import { type CA, makeCA } from './ca.ts'
 import { type HeapPeak, type HeapSize, HeapWatch } from './heap-watch.ts'
@@ -177,19 +177,8 @@ async function runWatched(
 }
 
 export async function addIssuer({ pki }: CA, url: string, token: string): Promise<{ hashes: number }> {
-  const { certificate, pkcs8 } = pki.responder
-  if (certificate === undefined) throw new Error('the responder has no certificate')
   const client = new AdminClient({ url, token, tokenFile: '' })
-  await client.call('addIssuer', {
-    body: {
-      name: ISSUER,
-      certificate: formatPEM('CERTIFICATE', pki.issuer.certificate),
-      responder: {
-        certificate: formatPEM('CERTIFICATE', certificate),
-        key: formatPEM('PRIVATE KEY', pkcs8),
-      },
-    },
-  })
+  await recordIssuer(client, ISSUER, pki)
   const { policy } = await client.call('showIssuer', { params: { issuer: ISSUER } })
   return { hashes: policy.hashes.length }
 }
