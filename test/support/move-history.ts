@@ -26,9 +26,9 @@ export type Command =
   | { readonly do: 'storm'; readonly n: number; readonly at: number }
   | { readonly do: 'race'; readonly at: number; readonly write: Command }
 
-/** Serials whose hash begins with a digit that moves, and of one that stays. */
+/** Serials whose hash begins with 8 or f, which move, and of one that stays. */
 export const SERIALS: readonly number[] = pick()
-const MOVED = 0xff00
+const MOVED = 0x8100
 export const WANTED = Array.from({ length: 16 }, (_, digit) => ((MOVED >> digit) & 1 ? 1 : 0))
 const BOUND_MS = BOUND_SECONDS * 1000
 const OLD = NOW - 40 * DAY

@@ -128,11 +128,11 @@ export class MoveWorld {
       )
   }
 
-  /** Roots of a database that an isolate may answer by: the last, and those that were the last within the bound. */
+  /** Roots of a database that an isolate may answer by: those that are not older than the bound. */
   #inUse(database: number): (Root | undefined)[] {
     const roots = this.roots[database] ?? []
     const from = this.clock.nowMs() - BOUND_MS
-    const usable = roots.filter((_, i) => (roots[i + 1]?.ms ?? Number.POSITIVE_INFINITY) > from)
+    const usable = roots.filter(({ ms }) => ms >= from)
     const distinct = new Map(usable.map((root) => [`${root.away}/${root.moving}/${root.fresh}`, root]))
     // Before the first root, and when it cannot be read.
     return [...distinct.values(), undefined]
