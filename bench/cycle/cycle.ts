@@ -23,11 +23,6 @@ const ISSUER = 'cycle'
 const TEMPORARY = tmpdir()
 /** Each about 300 ms of bare signing, before and after each run of the cron job. */
 const BARE_SIGNATURES = { ecdsa: 8_000, rsa: 400 }
-/**
- * A run is then some three seconds long, and bare signing beside it has the machine in the same state. Signing a million
- * certificates takes 40 runs, not 10.
- */
-const SIGNATURES_PER_RUN = 50_000
 
 export interface CycleOptions {
   readonly bundle: WorkerBundle
@@ -99,7 +94,6 @@ export async function runCycle(options: CycleOptions): Promise<Cycle> {
         ADMIN_TOKEN: token,
         KEY_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
         ...(storage === undefined ? {} : { [STORAGE_VARIABLE]: storage.url }),
-        SIGNATURES_PER_RUN: String(SIGNATURES_PER_RUN),
         ...options.variables,
       },
       onLog: ({ level, message }) => level === 'error' && faults.push(message),
