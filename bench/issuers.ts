@@ -16,6 +16,7 @@ import { addIssuer, importIndex } from './cycle/cycle.ts'
 import { COLD_PATH, PAGING_PATH } from './issuer-paths.ts'
 import { atMost, judge, type Measurement } from './measurement.ts'
 import { table } from './table.ts'
+import { fromCommandLine, readCount } from './usage.ts'
 
 const ALGORITHM = 'ecdsa-with-SHA256'
 const CERTIFICATES = 1_000
@@ -29,7 +30,15 @@ const HELP = `usage: npm run bench:issuers -- [--issuers N] [--rounds N]
   --issuers N   issuers of the large deployment, 2 to 20000 (default 10000)
   --rounds N    first answers of each deployment (default 300)`
 
-const { issuers, rounds } = readOptions()
+const { issuers, rounds } = fromCommandLine(HELP, () => {
+  const { values } = parseArgs({
+    options: { issuers: { type: 'string', default: '10000' }, rounds: { type: 'string', default: '300' } },
+  })
+  return {
+    issuers: readCount('--issuers', values.issuers, 2, 20_000),
+    rounds: readCount('--rounds', values.rounds, 1, 1_000_000),
+  }
+})
 const folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-issuers-'))
 const token = randomBytes(32).toString('hex')
 const bundle = await buildWorker(PACKAGE_ROOT, 'test/support/cold-start-worker.ts')
@@ -177,21 +186,6 @@ async function firstAnswer({ runtime, ca }: Deployment): Promise<Reads> {
 
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-}
-
-function readOptions(): { issuers: number; rounds: number } {
-  try {
-    const { values } = parseArgs({
-      options: { issuers: { type: 'string', default: '10000' }, rounds: { type: 'string', default: '300' } },
-    })
-    const [count, turns] = [Number(values.issuers), Number(values.rounds)]
-    if (!(Number.isSafeInteger(count) && count >= 2 && count <= 20_000)) throw new Error('--issuers')
-    if (!(Number.isSafeInteger(turns) && turns >= 1)) throw new Error('--rounds')
-    return { issuers: count, rounds: turns }
-  } catch {
-    process.stderr.write(`${HELP}\n`)
-    process.exit(2)
-  }
 }
 
 function say(what: string): void {

@@ -16,6 +16,7 @@ import { judge, type Measurement, type Row, voidRow } from './measurement.ts'
 import * as signing from './signing.ts'
 import * as size from './size.ts'
 import { table } from './table.ts'
+import { fromCommandLine } from './usage.ts'
 
 const HELP = `usage: npm run bench -- [--quick] [--json] [--only PART]...
   --quick      short measurements, fewer rounds: to see that all rows work, not for figures
@@ -43,7 +44,7 @@ interface Part {
   readonly run: () => Promise<Row[]> | Row[]
 }
 
-const options = readOptions()
+const options = fromCommandLine(HELP, readOptions)
 const started = new Date()
 const [loadBefore = 0] = loadavg()
 let worker: Promise<WorkerBundle> | undefined
@@ -81,28 +82,18 @@ else process.stdout.write(`${table(report.rows)}\n${summary(report)}\nkept in ${
 process.exitCode = rows.some(({ verdict }) => verdict === 'void') ? 1 : 0
 
 function readOptions() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        quick: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        only: { type: 'string', multiple: true, default: [] },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    })
-    const unknown = values.only.find(
-      (name) => !['size', 'decode', 'bundle', 'signing', 'answers'].includes(name),
-    )
-    if (unknown !== undefined) throw new Error(`there is no part "${unknown}"`)
-    if (values.help) {
-      process.stdout.write(`${HELP}\n`)
-      process.exit(0)
-    }
-    return values
-  } catch (error) {
-    process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n${HELP}\n`)
-    process.exit(2)
-  }
+  const { values } = parseArgs({
+    options: {
+      quick: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      only: { type: 'string', multiple: true, default: [] },
+    },
+  })
+  const unknown = values.only.find(
+    (name) => !['size', 'decode', 'bundle', 'signing', 'answers'].includes(name),
+  )
+  if (unknown !== undefined) throw new Error(`there is no part "${unknown}"`)
+  return values
 }
 
 function judgeAll(measurements: readonly Measurement[]): Row[] {

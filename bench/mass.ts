@@ -17,6 +17,7 @@ import { type CA, makeCA } from './cycle/ca.ts'
 import { addIssuer, importIndex } from './cycle/cycle.ts'
 import { METER_PATH, type MeterReading } from './cycle/meter.ts'
 import { indices, isSpared, Probe, post, SPARED_FROM, SPARED_SHARE } from './mass-probe.ts'
+import { fromCommandLine, readCount } from './usage.ts'
 import { question } from './world.ts'
 
 const HELP = `usage: node bench/mass.ts [--revoke N]
@@ -28,7 +29,10 @@ const GOOD_SHARE = 0.98
 const CRON_MS = 60_000
 const CHECKED_AFTERWARDS = 1_000
 
-const revoke = readCount()
+const revoke = fromCommandLine(HELP, () => {
+  const { values } = parseArgs({ options: { revoke: { type: 'string', default: '20000' } } })
+  return readCount('--revoke', values.revoke, 1_000, 5_000_000)
+})
 const startedAt = new Date().toISOString()
 const [loadBefore = 0] = loadavg()
 const folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-mass-'))
@@ -176,18 +180,6 @@ async function timed(work: () => Promise<void>): Promise<number> {
   const start = performance.now()
   await work()
   return (performance.now() - start) / 1000
-}
-
-function readCount(): number {
-  try {
-    const { values } = parseArgs({ options: { revoke: { type: 'string', default: '20000' } } })
-    const count = Number(values.revoke)
-    if (Number.isInteger(count) && count >= 1_000 && count <= 5_000_000) return count
-    throw new Error(`--revoke is "${values.revoke}", not a whole number from 1000 to 5000000`)
-  } catch (error) {
-    process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n${HELP}\n`)
-    process.exit(2)
-  }
 }
 
 function progress(text: string): void {

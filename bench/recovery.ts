@@ -17,6 +17,7 @@ import { addIssuer, importIndex, meter, signAll } from './cycle/cycle.ts'
 import { verifyAnswers } from './cycle/verify.ts'
 import { judge, type Measurement } from './measurement.ts'
 import { table } from './table.ts'
+import { fromCommandLine, readCount } from './usage.ts'
 
 const ALGORITHM = 'ecdsa-with-SHA256'
 /** Questions of one sample: few certificates are asked for often, most of them seldom (Zipf). */
@@ -32,7 +33,10 @@ const JUDGED = 200
 const HELP = `usage: npm run bench:recovery -- [--certs N]
   --certs N   certificates, 1000 to 1000000 (default 50000)`
 
-const certificates = readCertificates()
+const certificates = fromCommandLine(HELP, () => {
+  const { values } = parseArgs({ options: { certs: { type: 'string', default: '50000' } } })
+  return readCount('--certs', values.certs, 1_000, 1_000_000)
+})
 const folder = mkdtempSync(join(tmpdir(), 'edge-ocsp-recovery-'))
 const token = randomBytes(32).toString('hex')
 const variables = { ADMIN_TOKEN: token, KEY_ENCRYPTION_KEY: randomBytes(32).toString('base64') }
@@ -163,23 +167,4 @@ async function bundlesLeft({ database }: Runtime): Promise<number> {
 
 function say(text: string): void {
   process.stderr.write(`... ${text}\n`)
-}
-
-function readCertificates(): number {
-  try {
-    const { values } = parseArgs({
-      options: { certs: { type: 'string', default: '50000' }, help: { type: 'boolean', default: false } },
-    })
-    if (values.help) {
-      process.stdout.write(`${HELP}\n`)
-      process.exit(0)
-    }
-    const count = Number(values.certs)
-    if (!Number.isInteger(count) || count < 1_000 || count > 1_000_000)
-      throw new Error(`--certs is "${values.certs}", not a whole number from 1000 to 1000000`)
-    return count
-  } catch (error) {
-    process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n${HELP}\n`)
-    process.exit(2)
-  }
 }

@@ -11,6 +11,7 @@ import { buildWorker, PACKAGE_ROOT } from '../../src/cli/dev/worker-bundle.ts'
 import type { SignatureAlgorithm } from '../../src/ports/records.ts'
 import type { Row } from '../measurement.ts'
 import { table } from '../table.ts'
+import { fromCommandLine, readCount } from '../usage.ts'
 import { type Cycle, runCycle } from './cycle.ts'
 import { curveRows, cycleRows } from './rows.ts'
 
@@ -33,7 +34,7 @@ const HELP = `usage: npm run bench:cycle -- [--certs N] [--alg P-256|RSA-2048] [
   --json            the report as JSON on standard output
 example: npm run bench:cycle -- --certs 1000000`
 
-const options = readOptions()
+const options = fromCommandLine(HELP, readOptions)
 const startedAt = new Date().toISOString()
 const [loadBefore = 0] = loadavg()
 const bundle = await buildWorker(PACKAGE_ROOT, 'test/support/metered-worker.ts')
@@ -96,43 +97,27 @@ function progress(text: string): void {
 }
 
 function readOptions() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        certs: { type: 'string', default: '50000' },
-        alg: { type: 'string', default: 'P-256' },
-        verify: { type: 'string', default: '10000' },
-        curve: { type: 'boolean', default: false },
-        storage: { type: 'string', default: 'apart' },
-        var: { type: 'string', multiple: true, default: [] },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    })
-    if (values.help) {
-      process.stdout.write(`${HELP}\n`)
-      process.exit(0)
-    }
-    const algorithm = ALGORITHMS[values.alg]
-    if (algorithm === undefined) throw new Error(`--alg is "${values.alg}", not P-256 or RSA-2048`)
-    if (values.storage !== 'apart' && values.storage !== 'inside')
-      throw new Error(`--storage is "${values.storage}", not apart or inside`)
-    return {
-      isApart: values.storage === 'apart',
-      certificates: readCount('--certs', values.certs, 1_000, MAX_CERTIFICATES),
-      verify: readCount('--verify', values.verify, 1, MAX_CERTIFICATES),
-      ...{ algorithm, curve: values.curve, json: values.json, variables: readVariables(values.var) },
-    }
-  } catch (error) {
-    process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n${HELP}\n`)
-    process.exit(2)
+  const { values } = parseArgs({
+    options: {
+      certs: { type: 'string', default: '50000' },
+      alg: { type: 'string', default: 'P-256' },
+      verify: { type: 'string', default: '10000' },
+      curve: { type: 'boolean', default: false },
+      storage: { type: 'string', default: 'apart' },
+      var: { type: 'string', multiple: true, default: [] },
+      json: { type: 'boolean', default: false },
+    },
+  })
+  const algorithm = ALGORITHMS[values.alg]
+  if (algorithm === undefined) throw new Error(`--alg is "${values.alg}", not P-256 or RSA-2048`)
+  if (values.storage !== 'apart' && values.storage !== 'inside')
+    throw new Error(`--storage is "${values.storage}", not apart or inside`)
+  return {
+    isApart: values.storage === 'apart',
+    certificates: readCount('--certs', values.certs, 1_000, MAX_CERTIFICATES),
+    verify: readCount('--verify', values.verify, 1, MAX_CERTIFICATES),
+    ...{ algorithm, curve: values.curve, json: values.json, variables: readVariables(values.var) },
   }
-}
-
-function readCount(name: string, text: string, low: number, high: number): number {
-  const count = Number(text)
-  if (Number.isInteger(count) && count >= low && count <= high) return count
-  throw new Error(`${name} is "${text}", not a whole number from ${low} to ${high}`)
 }
 
 function readVariables(settings: readonly string[]): Record<string, string> {
