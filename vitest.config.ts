@@ -8,7 +8,7 @@ const mutant = MUTANTS[Number(process.env['EDGE_OCSP_MUTANT'] ?? -1)]
 const plugins = mutant === undefined ? [] : [mutantPlugin(mutant)]
 
 const OTHERS = {
-  laws: ['test/{laws,property,conformance,vectors}/**/*.test.ts'],
+  laws: ['test/{laws,property,conformance,vectors,shards}/**/*.test.ts'],
   cli: ['test/{cli,dev,docs,scripts}/**/*.test.ts', 'test/x509/bundle.test.ts'],
 }
 

@@ -1,5 +1,5 @@
 /**
- * `node bench/mass.ts --revoke 1000000`: a mass revocation by `edge-ocsp revoke-many` over a CA whose certificates are all signed for.
+ * `npm run bench:mass -- --revoke 1000000`: a mass revocation by `edge-ocsp revoke-many` over a CA whose certificates are all signed for.
  * A certificate that it does not concern is asked about each 100 ms meanwhile, and the cron job runs each minute, as deployed. Exit
  * code 0 when everything was measured and each answer was right; 1 when not; 2 for wrong usage.
  */
@@ -20,9 +20,9 @@ import { indices, isSpared, Probe, post, SPARED_FROM, SPARED_SHARE } from './mas
 import { fromCommandLine, readCount } from './usage.ts'
 import { question } from './world.ts'
 
-const HELP = `usage: node bench/mass.ts [--revoke N]
+const HELP = `usage: npm run bench:mass -- [--revoke N]
   --revoke N  certificates to revoke, 1000 to 5000000 (default 20000); a million takes about a quarter of an hour
-example: node bench/mass.ts --revoke 200000`
+example: npm run bench:mass -- --revoke 200000`
 
 /** The index says of one in 50 that it is revoked already. */
 const GOOD_SHARE = 0.98
