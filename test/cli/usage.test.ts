@@ -37,6 +37,7 @@ const COMMANDS = [
   'issuer set',
   'issuer list',
   'issuer show',
+  'issuer move',
   'issuer disable',
   'issuer enable',
   'issuer thaw',
