@@ -205,10 +205,6 @@ export class Moves implements MoveService {
       case 'barred':
         return this.#switch(source, at, move, claimed, budget)
       case 'claimed':
-        if (!claimed)
-          return {
-            problem: `database ${move.peer} has not claimed the digits: was it restored from a backup?`,
-          }
         return (await this.#since(move.claimedMs)) ?? this.#phase(source, move, 'givenUp')
       case 'givenUp':
         return this.#settle(source, at, move)
