@@ -183,9 +183,9 @@ export function printCheck({ rows, unknown }: Check): string {
   const number = (value: number) => Math.round(value).toLocaleString('en-US').padStart(14)
   const lines = rows.map(
     ({ name, observed, modelled: expected, difference, isWithin }) =>
-      `${name.padEnd(34)}${number(observed)}${number(expected)}${`${(difference * 100).toFixed(1)} %`.padStart(10)}${isWithin ? '' : '  too far'}`,
+      `${name.padEnd(34)}${number(observed)}${number(expected)}${`${(difference * 100).toFixed(1)} %`.padStart(12)}${isWithin ? '' : '  too far'}`,
   )
-  const head = `${'counted in the run'.padEnd(34)}${'observed'.padStart(14)}${'modelled'.padStart(14)}${'difference'.padStart(10)}`
+  const head = `${'counted in the run'.padEnd(34)}${'observed'.padStart(14)}${'modelled'.padStart(14)}${'difference'.padStart(12)}`
   return [head, ...lines, ...unknown.map((one) => `not in the model: ${one}`)]
     .map((one) => `${one}\n`)
     .join('')

@@ -11,10 +11,10 @@ export interface Rows {
   readonly written: number
 }
 
-/** src/storage/certificate-plan.ts CHANGE_STATEMENTS, after requireIssuer of src/http/admin-routes.ts (4 rows). */
+/** src/storage/certificate-plan.ts CHANGE_STATEMENTS, after requireIssuer of src/http/admin-routes.ts (7 rows). */
 export const RECORDING = {
   /** Written: RAISE_SEQ writes the issuer, its index and, by trigger, the publisher's position; AUDIT a row and AUTOINCREMENT's own. */
-  call: { read: 32, written: 5 },
+  call: { read: 35, written: 5 },
   /** Seven statements make and walk the plan, 5 to 10 rows each. Written: ADD_ROWS. */
   row: { read: 45, written: 1 },
   /** MARK_SLOTS, for each slot that the rows of a call fall into. */
@@ -40,10 +40,10 @@ export const COUNTED_SINGLY = 2
 export const COUNTED_IN = 16
 
 /**
- * One revocation: requireIssuer 4, the plan of one row 73, keep_until 1, requireRow 1. Written: RAISE_SEQ 3, ADD_ITEMS 2 (the row
+ * One revocation: requireIssuer 7, the plan of one row 73, keep_until 1, requireRow 1. Written: RAISE_SEQ 3, ADD_ITEMS 2 (the row
  * and its index), MARK_SLOTS 1, AUDIT 2, CHANGE_ROWS 1.
  */
-export const REVOKING: Rows = { read: 79, written: 9 }
+export const REVOKING: Rows = { read: 82, written: 9 }
 
 /**
  * src/overlay/publisher.ts, each minute and after each revocation: LEASE 3, RECORD 3, the position, the issuers that changed, the
