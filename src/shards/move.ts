@@ -4,7 +4,6 @@
  */
 import type { Move, MovePlace, MoveStore, RowKey, RowText } from '../ports/move-store.ts'
 import {
-  DIGITS,
   digitsOf,
   formatDigits,
   type MoveOptions,
@@ -16,6 +15,7 @@ import {
 } from '../ports/moves.ts'
 import type { Clock } from '../ports/ports.ts'
 import type { Sequence } from '../ports/records.ts'
+import { differences, keyOf, nextRange, placesOf, planned, shareOf } from './move-walk.ts'
 
 export interface MoveDatabase {
   readonly database: number
@@ -36,9 +36,6 @@ export interface MovePorts {
   readonly newId: () => string
 }
 
-const HASHES = 2 ** 28
-/** Above every serial. */
-const LAST_SERIAL = 'FF'.repeat(128)
 /** Beyond the bound: clocks differ, and a publication may take its time. */
 const MARGIN_MS = 60_000
 /** Of one call: the Worker has 1,000 subrequests. One is done in any case. */
@@ -528,28 +525,6 @@ function refuseFrozen(...sides: readonly Side[]): void {
     )
 }
 
-/** Of two that have a digit, the fresh one; one that bars it has it still. */
-function placesOf(sides: readonly Side[]): number[] {
-  return DIGITS.map((digit) => {
-    const holders = sides.filter(({ place }) => place !== undefined && ((place.away >> digit) & 1) === 0)
-    const holder = holders.find(({ place }) => place?.fresh === true) ?? holders[0]
-    if (holder === undefined)
-      throw new MoveRefused(`no database has the digit ${digit.toString(16)} of this issuer`)
-    return holder.database
-  })
-}
-
-function planned(places: readonly number[], wanted: readonly number[]): PlannedMove[] {
-  const moves = new Map<string, PlannedMove>()
-  for (const [digit, from] of places.entries()) {
-    const to = wanted[digit] ?? from
-    if (to === from) continue
-    const name = `${from}/${to}`
-    moves.set(name, { from, to, digits: (moves.get(name)?.digits ?? 0) | (1 << digit) })
-  }
-  return [...moves.values()]
-}
-
 function stateOf(sides: readonly Side[], wait: MoveWait | undefined): MoveState {
   const open = openOf(sides)
   return {
@@ -560,46 +535,4 @@ function stateOf(sides: readonly Side[], wait: MoveWait | undefined): MoveState 
         : { ...open.move, from: open.source.database, share: shareOf(open.move) },
     wait,
   }
-}
-
-/** Of the walk that is under way. */
-function shareOf({ cursor, digits }: Move): number {
-  const all = digitsOf(digits)
-  const walked = all.reduce(
-    (sum, digit) => sum + Math.min(1, Math.max(0, (cursor.hash + 1 - digit * HASHES) / HASHES)),
-    0,
-  )
-  return walked / all.length
-}
-
-/** What of the digits lies behind the cursor, up to the end of one. */
-function nextRange(cursor: RowKey, digits: number): { from: RowKey; to: RowKey } | undefined {
-  for (const digit of digitsOf(digits)) {
-    const from = { hash: digit * HASHES - 1, serial: LAST_SERIAL }
-    const to = { hash: from.hash + HASHES, serial: LAST_SERIAL }
-    if (isAbove(to, cursor)) return { from: isAbove(cursor, from) ? cursor : from, to }
-  }
-  return undefined
-}
-
-/** Hex in one case is ordered as its octets are. */
-function isAbove(a: RowKey, b: RowKey): boolean {
-  return a.hash > b.hash || (a.hash === b.hash && a.serial > b.serial)
-}
-
-function keyOf(row: RowText | undefined): RowKey {
-  const [hash, serial]: unknown[] = row === undefined ? [] : Object.values<unknown>(JSON.parse(row))
-  if (typeof hash !== 'number' || typeof serial !== 'string') throw new RangeError('not a row')
-  return { hash, serial }
-}
-
-/** Keys of rows that are not the same in both, or in one only. */
-function differences(rows: readonly RowText[], copies: readonly RowText[]): RowKey[] {
-  if (rows.length === copies.length && rows.every((row, i) => row === copies[i])) return []
-  const [here, copied] = [new Set(rows), new Set(copies)]
-  const differing = [
-    ...rows.filter((row) => !copied.has(row)),
-    ...copies.filter((row) => !here.has(row)),
-  ].map(keyOf)
-  return [...new Map(differing.map((key) => [`${key.hash}/${key.serial}`, key])).values()]
 }
