@@ -27,13 +27,16 @@ const READ_ROWS = `
   WHERE c.issuer = ?1 AND c.hash BETWEEN ?2 AND ?3 ORDER BY c.hash, c.serial`
 
 /** Certificates recorded after the rows were read stay counted as added: added_seq tells whether there are any. */
+/** Whoever lost the lease may have a put under way still: the build that is owed for it comes after that. */
+const OWED_AFTER_SECONDS = 60
 const RECORD = `
   UPDATE slots SET
-    built_seq = ?5, entries = ?6, bytes = ?7, this_update = ?8, next_update = ?9, refresh_at = ?10, built_at = ?11,
+    built_seq = ?5, entries = ?6, bytes = ?7, this_update = ?8, next_update = ?9, built_at = ?11,
+    refresh_at = iif(again = 1, min(?10, ?11 + ${OWED_AFTER_SECONDS}), ?10),
     added = iif(added_seq <= ?5, 0, (
       SELECT count(*) FROM certificates c WHERE c.issuer = ?1 AND c.hash BETWEEN ?12 AND ?13 AND c.rev > ?5 AND c.reserved = 0)),
     added_since = iif(added_seq <= ?5, 0, ?11),
-    lease = NULL, lease_until = 0, again = iif(again = 1, 2, 0), missed = 0, failures = 0, last_error = ?14
+    lease = NULL, lease_until = 0, again = 0, missed = 0, failures = 0, last_error = ?14
   WHERE issuer = ?1 AND k = ?2 AND slot = ?3 AND lease = ?4 AND built_seq <= ?5
   RETURNING slot`
 const COUNT_SIGNATURES = `

@@ -130,6 +130,19 @@ test('whatever a queue does to its messages, everything is built, by who may, an
   expect(result.numRuns).toBe(250)
 })
 
+test('a put that arrives after the build that was owed for it stays overwritten', async () => {
+  // Two plans that build here, since the queue is full; the second one's put comes when the first has built once more.
+  const steps: Step[] = [
+    { do: 'full', n: 1 },
+    { do: 'revoke', n: 0 },
+    { do: 'plan', n: 0, stop: { port: 'd1', after: 0 } },
+    { do: 'plan', n: 0, stop: { port: 'kv.put', after: 0 } },
+    { do: 'full', n: 1 },
+    { do: 'overtaken', n: 0, stop: { port: 'd1', after: 0 } },
+  ]
+  expect(await live({ seed: 553_503_925, steps })).toEqual([])
+})
+
 describe('the same check finds', () => {
   const mistakes: (BrokenStores & { readonly wrong: RegExp })[] = [
     {
