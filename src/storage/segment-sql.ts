@@ -114,14 +114,17 @@ export const RAISE_RANGES = `
   GROUP BY b.id, r.n HAVING min(b.fit) = 1
   ON CONFLICT (issuer, sixteenth) DO UPDATE SET floor = excluded.floor WHERE floor < excluded.floor
   RETURNING issuer`
-/** All sixteenths are there. seq rises too: what a directory page says of the issuer is outdated. ?1 = now, ms. */
+/** All sixteenths that this database has are there. seq rises too: what a directory page says of the issuer is outdated. ?1 = now, ms. */
 export const RAISE_ISSUERS = `
   UPDATE issuers SET floor = max(floor, f.last), seq = max(seq + 1, ?1 * 1000)
   FROM (
     SELECT s.issuer, max(s.last_seq) AS last FROM segments s WHERE s.issuer IS NOT NULL GROUP BY s.issuer
   ) f
   WHERE issuers.id = f.issuer AND issuers.k_next IS NULL AND issuers.frozen = 0 AND issuers.floor < f.last
-    AND 16 = (SELECT count(*) FROM range_floors r WHERE r.issuer = f.issuer AND r.floor >= f.last)
+    AND NOT EXISTS (
+      SELECT 1 FROM json_each('[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]') n
+      WHERE ((~away | arriving) >> n.value) & 1 AND NOT EXISTS (
+        SELECT 1 FROM range_floors r WHERE r.issuer = f.issuer AND r.sixteenth = n.value AND r.floor >= f.last))
   RETURNING id`
 
 export function decodeSegment(row: Row): OverlaySegment & { readonly stale: boolean } {

@@ -252,6 +252,18 @@ describe('floors in the place of a filter', () => {
     expect((await overlay.readOverlay()).items).toEqual([])
   })
 
+  test('are those of the digits alone that this database has', async () => {
+    db.exec('DROP TRIGGER issuers_moved') // as if the others had never been here
+    db.exec(`UPDATE issuers SET away = ${0xff00}, seq = seq + 1; DELETE FROM slots WHERE slot >= 32`)
+    build('slot > 0')
+    expect(await raise()).toBe(true)
+    expect([floor() < last, ranges()]).toEqual([true, [1, 2, 3, 4, 5, 6, 7]])
+    build('slot = 0')
+    ms += 1_000
+    expect(await raise()).toBe(true)
+    expect([floor(), standing(), ranges()]).toEqual([last, [], []])
+  })
+
   test.each([0, 1, 3, 4])('fit any number of slots (k = %i)', async (k) => {
     db.exec(`DELETE FROM slots; UPDATE issuers SET k = ${K}`)
     db.exec(`
