@@ -241,6 +241,7 @@ describe('attack 7: lost dirty flags and outlived leases', () => {
     expect(await world.presign(first)).toMatchObject({ built: 1 })
     await world.goOn(zombie) // its good bundle lands over the revoked one
     expect(await ask(0, world.makePlace(1))).toBe('revoked')
+    await live(60)
     expect(await world.presign(first)).toMatchObject({ built: 1 })
     await settle()
   })
