@@ -199,7 +199,7 @@ describe('npm start, again', () => {
 describe('npm start with options', () => {
   test('--no-demo starts empty and says how to go on', async () => {
     const server = await startServer({ demo: false })
-    expect(await server.admin('/issuers')).toEqual({ issuers: [] })
+    expect(await server.admin('/issuers')).toEqual({ issuers: [], next: null })
     expect(existsSync(join(server.state, 'demo'))).toBe(false)
     expect(server.output()).toContain('npx edge-ocsp issuer add')
     await server.stop()
