@@ -85,9 +85,9 @@ function describeQueue(
   ]
 }
 
-/** At the rate of the last runs, signing without a break. */
+/** At the rate of the last runs, signing without a break; what waits in the queue counts, too. */
 function describeDue({ slotsDue, signing }: Status): string {
-  if (slotsDue === 0 || signing === null) return String(slotsDue)
+  if (signing === null || signing.secondsLeft === 0) return String(slotsDue)
   const rate = `${signing.bundlesPerSecond} bundles and ${signing.signaturesPerSecond} signatures a second`
   return `${slotsDue} (about ${formatDuration(signing.secondsLeft)} at ${rate})`
 }
