@@ -21,8 +21,8 @@ import { isCurrent, refreshAt } from './windows.ts'
 
 /** A slot is not looked up in KV again within this time, whatever the last look-up gave. */
 const RECHECK_SECONDS = 30
-/** Bundles in memory together: a quarter of an isolate's 128 MB. */
-const MAX_BYTES = 32 * 1024 * 1024
+/** Bundles in memory together: an eighth of an isolate's 128 MB, of which V8 takes half before it collects what is garbage. */
+const MAX_BYTES = 16 * 1024 * 1024
 /** What a slot weighs beyond its bundle, and an absent one by itself: 10,000 are remembered at most. */
 const SLOT_BYTES = Math.ceil(MAX_BYTES / 10_000)
 /** Reads in flight in one isolate (attack 14: cold slots in flight exhaust the memory). */

@@ -307,7 +307,7 @@ describe('bundles', () => {
     expect(most).toBe(64)
   })
 
-  describe('of 2 MB, of which 32 MB are kept,', () => {
+  describe('of 2 MB, of which 16 MB are kept,', () => {
     const K = 5
     /** One in each slot, its response verbatim: a view into the bundle. */
     const largeSerials = Array.from({ length: 1 << K }, (_, slot) => serialIn(slot))
@@ -365,7 +365,7 @@ describe('bundles', () => {
       const answers = []
       for (const slot of largeSerials.keys()) answers.push(await findLarge(slot))
       const alive = taken.map((buffer) => buffer.byteLength > 0)
-      expect(alive).toEqual(largeSerials.map((_, slot) => slot >= largeSerials.length - 16))
+      expect(alive).toEqual(largeSerials.map((_, slot) => slot >= largeSerials.length - 8))
       for (const [slot, answer] of answers.entries())
         expect(Buffer.compare(answer?.der ?? new Uint8Array(), largeAnswer(slot))).toBe(0)
       expect(await findLarge(0)).toMatchObject({ origin: 'bundle' }) // read again
