@@ -6,6 +6,7 @@ import { serialHash } from '../bundle/slot.ts'
 import type { CertID } from '../ocsp/cert-id.ts'
 import type { OCSPRequest } from '../ocsp/ocsp-request.ts'
 import type { RootIssuer } from '../overlay/root.ts'
+import type { OverlayView } from '../overlay/view.ts'
 import { type HashAlgorithm, hashAlgorithmOf } from '../pkix/algorithm-identifier.ts'
 import { FreshnessError, RequestRefused, StorageError } from '../ports/errors.ts'
 import type { Clock } from '../ports/ports.ts'
@@ -28,6 +29,8 @@ interface Claim {
 /** What one database has to tell of a request for several certificates. */
 interface Part {
   readonly ports: ResponderPorts
+  /** By which the query was resolved. */
+  readonly root: OverlayView
   readonly query: Query
   /** Of its certificates, in the request. */
   readonly places: readonly number[]
@@ -53,8 +56,14 @@ export class Shards {
 
   /** Where a certificate's status is. @throws RequestRefused.unknownIssuer, StorageError */
   async locate(certID: CertID): Promise<LocatedRecord> {
-    const { issuers, status, seen, overlay } = await this.#homeOf(certID)
-    return { issuers, status, seen, root: overlay.fresh(this.#clock.nowMs()) ?? (await overlay.refresh()) }
+    const home = await this.#homeOf(certID)
+    const { issuers, status, seen } = home
+    return { issuers, status, seen, root: await this.#rootOf(home) }
+  }
+
+  /** @throws StorageError.overlayUnreadable */
+  async #rootOf({ overlay }: ResponderPorts): Promise<OverlayView> {
+    return overlay.fresh(this.#clock.nowMs()) ?? overlay.refresh()
   }
 
   /** undefined when that takes a look at something that is not in memory. @throws RequestRefused */
@@ -96,7 +105,7 @@ export class Shards {
     const algorithm = algorithmOf(certID)
     const hash = serialHash(certID.serialNumber)
     const looks = this.#shards.map(async (ports): Promise<Claim | undefined> => {
-      const root = ports.overlay.fresh(this.#clock.nowMs()) ?? (await ports.overlay.refresh())
+      const root = await this.#rootOf(ports)
       const at = await ports.issuers.find(certID, algorithm, root)
       return at === undefined ? undefined : { ports, at, isHere: !isElsewhere(at, hash) }
     })
@@ -131,19 +140,15 @@ export class Shards {
     const parts: Part[] = []
     for (const ports of new Set(homes)) {
       const places = homes.flatMap((home, place) => (home === ports ? [place] : []))
-      const root = ports.overlay.fresh(this.#clock.nowMs()) ?? (await ports.overlay.refresh())
-      parts.push({
-        ports,
-        places,
-        query: await ports.issuers.resolve(only(request, places), root, ports.seen, now),
-      })
+      const root = await this.#rootOf(ports)
+      const query = await ports.issuers.resolve(only(request, places), root, ports.seen, now)
+      parts.push({ ports, places, root, query })
     }
     const [lead] = parts
     if (lead === undefined) throw new RequestRefused('unknownIssuer')
     if (parts.some(({ query }) => query.issuer.id !== lead.query.issuer.id))
       throw new RequestRefused('mixedIssuers') // R1.11
-    const { ports } = lead
-    const root = ports.overlay.fresh(this.#clock.nowMs()) ?? (await ports.overlay.refresh())
+    const { ports, root } = lead
     const whole = { ...lead.query, asked: homes.map((_, place) => askedAt(parts, place)) }
     const query = isForRequestors(request, whole.issuer.policy)
       ? await admitted(request, whole, root, now, ports)
