@@ -17,11 +17,12 @@ BEGIN
 END;
 
 -- One look at the issuer for both guards: after final_at its record stands still, and nothing is written of what is elsewhere.
+-- What arrives is written in a final issuer too: its record stands still where it comes from.
 DROP TRIGGER certificates_insert_final;
 CREATE TRIGGER certificates_insert_guard BEFORE INSERT ON certificates
 WHEN EXISTS (
   SELECT 1 FROM issuers WHERE id = NEW.issuer
-    AND (final_at > 0 OR (((away & ~arriving) | leaving) >> (NEW.hash >> 28)) & 1)
+    AND ((final_at > 0 AND NOT (arriving >> (NEW.hash >> 28)) & 1) OR (((away & ~arriving) | leaving) >> (NEW.hash >> 28)) & 1)
 )
 BEGIN
   SELECT RAISE(ABORT, 'certificates: the issuer is final') WHERE EXISTS (SELECT 1 FROM issuers WHERE id = NEW.issuer AND final_at > 0);
@@ -32,7 +33,7 @@ DROP TRIGGER certificates_update_final;
 CREATE TRIGGER certificates_update_guard BEFORE UPDATE ON certificates
 WHEN EXISTS (
   SELECT 1 FROM issuers WHERE id = NEW.issuer
-    AND (final_at > 0 OR (((away & ~arriving) | leaving) >> (NEW.hash >> 28)) & 1)
+    AND ((final_at > 0 AND NOT (arriving >> (NEW.hash >> 28)) & 1) OR (((away & ~arriving) | leaving) >> (NEW.hash >> 28)) & 1)
 )
 BEGIN
   SELECT RAISE(ABORT, 'certificates: the issuer is final') WHERE EXISTS (SELECT 1 FROM issuers WHERE id = NEW.issuer AND final_at > 0);

@@ -82,26 +82,3 @@ BEGIN
   SELECT RAISE(ABORT, 'issuers: only what is barred is given up') WHERE (NEW.away & ~OLD.away & ~OLD.leaving) <> 0;
   SELECT RAISE(ABORT, 'issuers: only what has arrived is claimed') WHERE (OLD.away & ~NEW.away & ~OLD.arriving) <> 0;
 END;
-
--- What arrives is written in a final issuer too: its record stands still where it comes from.
-DROP TRIGGER certificates_insert_guard;
-CREATE TRIGGER certificates_insert_guard BEFORE INSERT ON certificates
-WHEN EXISTS (
-  SELECT 1 FROM issuers WHERE id = NEW.issuer
-    AND ((final_at > 0 AND NOT (arriving >> (NEW.hash >> 28)) & 1) OR (((away & ~arriving) | leaving) >> (NEW.hash >> 28)) & 1)
-)
-BEGIN
-  SELECT RAISE(ABORT, 'certificates: the issuer is final') WHERE EXISTS (SELECT 1 FROM issuers WHERE id = NEW.issuer AND final_at > 0);
-  SELECT RAISE(ABORT, 'certificates: another database has them, or is about to');
-END;
-
-DROP TRIGGER certificates_update_guard;
-CREATE TRIGGER certificates_update_guard BEFORE UPDATE ON certificates
-WHEN EXISTS (
-  SELECT 1 FROM issuers WHERE id = NEW.issuer
-    AND ((final_at > 0 AND NOT (arriving >> (NEW.hash >> 28)) & 1) OR (((away & ~arriving) | leaving) >> (NEW.hash >> 28)) & 1)
-)
-BEGIN
-  SELECT RAISE(ABORT, 'certificates: the issuer is final') WHERE EXISTS (SELECT 1 FROM issuers WHERE id = NEW.issuer AND final_at > 0);
-  SELECT RAISE(ABORT, 'certificates: another database has them, or is about to');
-END;
