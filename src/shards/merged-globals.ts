@@ -1,5 +1,7 @@
 /** The state of several databases as one: of those that answer, and what is the matter between them. */
+
 import type { DatabaseState, FanOutState, Globals, IssuerState } from '../ports/admin-store.ts'
+import { least } from '../ports/least.ts'
 import type { Asked } from './asked.ts'
 import { unreached } from './asked.ts'
 import { findPartFaults } from './part-faults.ts'
@@ -90,9 +92,4 @@ function added(all: readonly Readonly<Record<string, number>>[]): Record<string,
   for (const one of all)
     for (const [name, value] of Object.entries(one)) sums[name] = (sums[name] ?? 0) + value
   return sums
-}
-
-function least(values: readonly (number | undefined)[]): number | undefined {
-  const known = values.filter((value) => value !== undefined)
-  return known.length === 0 ? undefined : Math.min(...known)
 }

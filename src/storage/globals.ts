@@ -1,7 +1,9 @@
 /** State of the machine: what /readyz, /metrics and `status` show, read in one transaction. */
+
 import type { UnixSeconds } from '../asn1/generalized-time.ts'
 import type { FanOutState, Globals, IssuerState, RunRecord } from '../ports/admin-store.ts'
 import { StorageError } from '../ports/errors.ts'
+import { least } from '../ports/least.ts'
 import {
   type Database,
   numberIn,
@@ -217,9 +219,4 @@ function decodeRun(row: Row): RunRecord {
     remaining: numberIn(row, 'remaining'),
     error: optionalTextIn(row, 'error'),
   }
-}
-
-function least(values: readonly (number | undefined)[]): number | undefined {
-  const known = values.filter((value) => value !== undefined)
-  return known.length === 0 ? undefined : Math.min(...known)
 }
